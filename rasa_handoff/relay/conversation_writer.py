@@ -102,13 +102,12 @@ class ConversationWriter:
         if event.handoff_id is not None and event.handoff_id != after.handoff_id:
             return  # the event belongs to an older handoff
         start, stop = timer_changes(before, after, event, running)
-        for kind in stop:
-            repository.timers.clear(connection, event.conversation_id, kind)
-        for kind in start:
-            seconds = self._settings.story_timeout if kind == "story" else self._settings.timers.seconds(kind)
-            if seconds is not None:
-                due = self._now() + seconds
-                repository.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
+        due = {kind: self._now() + seconds for kind in start if (seconds := self._seconds(kind)) is not None}
+        repository.timers.change(connection, event.conversation_id, due, stop)
+
+    def _seconds(self, kind: str) -> float | None:
+        """Return how long a timer of this kind runs; None: it is switched off."""
+        return self._settings.story_timeout if kind == "story" else self._settings.timers.seconds(kind)
 
 
 def _note_beginning(connection: Connection, event: events.Event) -> None:

@@ -5,6 +5,7 @@ A message for which there is no room is refused. What a full lane can do without
 
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
@@ -20,6 +21,8 @@ from rasa_handoff.relay.handoff_requests import offer_entries
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.outbox import Entry
 
+RECEIVERS: Final = {DESK: "the agents", CUSTOMER: "the customer", TRACKER: "Rasa's tracker"}
+
 
 def refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
     """Check that there is room for a message, for its receiver and in the tracker.
@@ -27,12 +30,12 @@ def refuse_where_full(connection: Connection, event: events.CustomerSaid | event
     Raises:
         Refused: there isn't.
     """
-    receiver = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
-    for target, described in (receiver, (TRACKER, "Rasa's tracker")):
-        if repository.outbox.is_full(connection, target, event.conversation_id):
-            raise Refused(
-                "too_many", f"{LONGEST_LANE:,} messages already wait for {described}, so this one wasn't taken."
-            )
+    receiver = DESK if isinstance(event, events.CustomerSaid) else CUSTOMER
+    full = repository.outbox.first_full(connection, (receiver, TRACKER), event.conversation_id)
+    if full is not None:
+        raise Refused(
+            "too_many", f"{LONGEST_LANE:,} messages already wait for {RECEIVERS[full]}, so this one wasn't taken."
+        )
 
 
 def put_entries(connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]) -> None:

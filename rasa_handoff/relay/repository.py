@@ -6,7 +6,7 @@ The functions run inside a transaction of :class:`RelayStore`.
 import time
 import uuid
 from collections.abc import Callable, Collection
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, Conversation
@@ -135,6 +136,10 @@ _INSERT: Final = Statement(insert(conversations))
 _ACCEPT_NUMBER: Final = Statement(update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number")))
 _COUNT_SENT: Final = Statement(update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1))
 _SENT: Final = Statement(select(handoffs.c.sent).where(_of_handoff))
+_COUNTED: Final = Statement(
+    update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1).returning(handoffs.c.sent)
+)
+"""Both by one statement, on Postgres; not every SQLite can do it."""
 _RECEIVED: Final = Statement(select(handoffs.c.received).where(_of_handoff))
 _LAST_AGENT_MESSAGE: Final = Statement(
     select(messages.c.id)
@@ -145,7 +150,9 @@ _LAST_AGENT_MESSAGE: Final = Statement(
 _MESSAGE_LEFT: Final = Statement(select(handoffs.c.message_left).where(_of_handoff))
 _CONVERSATION_OF: Final = Statement(select(handoffs.c.conversation_id).where(_of_handoff))
 _FIND_MESSAGE: Final = Statement(select(messages.c.id).where(_same_message))
-_INSERT_MESSAGE: Final = Statement(insert(messages).values(handoff_id=bindparam("handoff"), place=_next_place))
+_NEW_MESSAGE: Final[dict[str, Any]] = {"handoff_id": bindparam("handoff"), "place": _next_place}
+_INSERT_MESSAGE: Final = Statement(insert(messages).values(**_NEW_MESSAGE))
+_INSERT_IF_NEW: Final = Statement(postgresql.insert(messages).values(**_NEW_MESSAGE).on_conflict_do_nothing())
 
 
 def load(connection: Connection, conversation_id: str) -> Conversation:
@@ -296,10 +303,12 @@ def conversation_of(connection: Connection, handoff_id: str) -> str | None:
 
 def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
     """Store a message; return False, and store nothing, if one with its id was stored in this handoff before."""
-    if _FIND_MESSAGE.first(connection, {"handoff": handoff_id, "message": said.id}) is not None:
-        return False
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
     row = {"handoff": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
+    if connection.dialect.name == "postgresql":
+        return bool(_INSERT_IF_NEW.change(connection, row))
+    if _FIND_MESSAGE.first(connection, {"handoff": handoff_id, "message": said.id}) is not None:
+        return False
     _INSERT_MESSAGE.change(connection, row)
     return True
 
@@ -352,6 +361,8 @@ def keep_desk_epoch(connection: Connection, epoch: str) -> None:
 def next_number(connection: Connection, handoff_id: str) -> int:
     """Count one more payload that is sent to the desk in this handoff, and return its number."""
     here = {"handoff": handoff_id}
+    if connection.dialect.name == "postgresql":
+        return int(_COUNTED.scalar(connection, here))
     _COUNT_SENT.change(connection, here)
     return int(_SENT.scalar(connection, here))
 

@@ -1,7 +1,7 @@
 """The change log: what one process has changed that others of its side have to know.
 
-It is written in the transaction of the change, on databases that several processes share; each process reads what others have
-written since it read last. The bus (``bus.py``) only says that there is something to read.
+It is written in the transaction of the change, at its end, on databases that several processes share; each process reads what
+others have written since it read last. The bus (``bus.py``) only says that there is something to read.
 
 Rows become visible in the order of the commits, not in that of their keys: a transaction that began earlier may commit later. So
 a reader remembers which transactions were under way when it read last, and reads what these and later ones have written. Others
@@ -27,9 +27,9 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
-    insert,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
@@ -38,12 +38,13 @@ from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Value
+from rasa_handoff.store import changes
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import NOW
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.store.troubles import TROUBLES
-from rasa_handoff.store.writer import PROCESS, RINGS
+from rasa_handoff.store.writer import PROCESS
 
 log = get_log(__name__)
 
@@ -55,6 +56,14 @@ LOOK_SECONDS: Final = 2.0
 """Seconds after which a reader looks without being rung: a ring may be lost."""
 AGAIN_SECONDS: Final = 1.0
 """Seconds until a failed reading is tried again."""
+
+
+INSERT: Final = """
+INSERT INTO change (xid, process, topic, subject, body, at)
+SELECT txid_current(), CAST(:process AS varchar), topic, subject, body, CAST(extract(epoch from clock_timestamp()) AS float)
+FROM unnest(CAST(:topics AS varchar[]), CAST(:subjects AS varchar[]), CAST(:bodies AS text[]))
+WITH ORDINALITY AS noted (topic, subject, body, place) ORDER BY place
+"""
 
 
 class LoggedChange(Value, frozen=True, kw_only=True):
@@ -99,7 +108,7 @@ class ChangeLog:
             Index("change_at", "at"),
         )
         table = self.table
-        self._insert = Statement(insert(table).values(xid=literal_column("txid_current()"), at=NOW))
+        self._insert = Statement(text(INSERT))
         wanted = (table.c.process != bindparam("reader")) | (table.c.topic == bindparam("own"))
         has_ended = (table.c.xid < bindparam("end")) & (table.c.xid != all_(_numbers("under_way")))
         is_new = (table.c.xid >= bindparam("last_end")) | (table.c.xid == any_(_numbers("last_under_way")))
@@ -111,11 +120,15 @@ class ChangeLog:
 
     def note(self, connection: Connection, topic: str, subject: str, body: str = "") -> None:
         """Note a change for the other processes; nothing on a database with one owner."""
-        process = connection.info.get(PROCESS)
-        if process is not None:
-            row = {"process": process, "topic": topic, "subject": subject, "body": body}
-            self._insert.change(connection, row)
-            connection.info[RINGS] = True
+        if connection.info.get(PROCESS) is not None:
+            under_way: changes.Changes = connection.info[changes.KEY]
+            under_way.log_at_end(changes.LoggedRow(topic, subject, body), self._write)
+
+    def _write(self, connection: Connection, rows: Sequence[changes.LoggedRow]) -> None:
+        """Write what was noted in a transaction, in its order, by one statement."""
+        topics, subjects, bodies = (list(values) for values in zip(*rows, strict=True))
+        process = connection.info[PROCESS]
+        self._insert.change(connection, {"process": process, "topics": topics, "subjects": subjects, "bodies": bodies})
 
     def snapshot(self, connection: Connection) -> Snapshot:
         """Return which transactions have ended by now. The one that asks hasn't, though it sees what it has written itself."""

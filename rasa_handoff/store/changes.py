@@ -1,12 +1,13 @@
 """The changes that a transaction makes in the outbox, for the dispatcher, which keeps a part of it in memory.
 
 The outbox notes each entry that it puts or removes. After the commit the store passes the changes to its listeners, in the order
-of the commits and before the callers get their answers. What a transaction or a savepoint rolls back isn't among them.
+of the commits and before the callers get their answers. What a transaction or a savepoint rolls back isn't among them. So is what
+other processes have to know (``change_log.py``), which is written by one statement at the end of the transaction.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, Engine
@@ -35,25 +36,50 @@ class Removed(Value, frozen=True):
     key: int
 
 
+class LoggedRow(NamedTuple):
+    """A row for the change log: topic, subject and body."""
+
+    topic: str
+    subject: str
+    body: str
+
+
+WriteLogged = Callable[[Connection, Sequence[LoggedRow]], None]
+"""Writes rows of the change log."""
 Change = Put | Removed
 ChangesListener = Callable[[Sequence[Change] | None], None]
 """Is called with the changes of a commit; None if they aren't known, so that the database has to be read anew."""
 
 
 class Changes:
-    """The changes of the transaction under way on one connection."""
+    """The changes of the transaction under way on one connection.
+
+    ``logged``: rows for the change log, which are written together at the end of the transaction.
+    """
 
     def __init__(self) -> None:
         self.made: list[Change] = []
-        self._savepoints: list[int] = []
+        self.logged: list[LoggedRow] = []
+        self._write: WriteLogged | None = None
+        self._savepoints: list[tuple[int, int]] = []
 
     def begin(self) -> None:
         """Forget the changes of the transaction before this one."""
-        self.made, self._savepoints = [], []
+        self.made, self.logged, self._savepoints = [], [], []
+
+    def log_at_end(self, row: LoggedRow, write: WriteLogged) -> None:
+        """Have a row of the change log written by :meth:`end`."""
+        self.logged.append(row)
+        self._write = write
+
+    def end(self, connection: Connection) -> None:
+        """Write what is for the change log; nothing else follows in this transaction."""
+        if self.logged and self._write is not None:
+            self._write(connection, self.logged)
 
     def begin_savepoint(self) -> None:
         """Note where a savepoint begins."""
-        self._savepoints.append(len(self.made))
+        self._savepoints.append((len(self.made), len(self.logged)))
 
     def release_savepoint(self) -> None:
         """Keep what was changed since the last savepoint."""
@@ -61,7 +87,8 @@ class Changes:
 
     def roll_back_savepoint(self) -> None:
         """Forget what was changed since the last savepoint."""
-        del self.made[self._savepoints.pop() :]
+        made, logged = self._savepoints.pop()
+        del self.made[made:], self.logged[logged:]
 
 
 def begin(connection: Connection) -> Changes:

@@ -243,7 +243,10 @@ class Store:
     def run(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction at once, without an event loop, for the command line."""
         with self._engine.begin() as connection:
-            return work(connection)
+            noted = changes.begin(connection)
+            answer = work(connection)
+            noted.end(connection)
+            return answer
 
     def prepare(self) -> None:
         """Check the identity of the database, migrate it, and create missing tables.

@@ -78,9 +78,13 @@ class LaneLeases:
         process = connection.info.get(PROCESS)
         if process is None:
             return True
+        self.take_resting(connection, target, lane, process)
         here = {"of_target": target, "of_lane": lane, "process": process}
-        self._claim.change(connection, here)
         return self._of_others.first(connection, here) is None
+
+    def take_resting(self, connection: Connection, target: str, lane: str, process: str) -> None:
+        """Lease what rests in a lane to this process, unless another one has its first entries."""
+        self._claim.change(connection, {"of_target": target, "of_lane": lane, "process": process})
 
     def pass_on(self, connection: Connection, target: str, lane: str, process: str) -> None:
         """Give what this process has in a lane to the one that has what comes before."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     Float,
@@ -81,11 +82,13 @@ class Outbox:
         # The entry that makes a lane full. Found in the index, without counting the lane.
         filling = select(table.c.key).where(*in_lane).order_by(table.c.key).limit(1).offset(bindparam("before"))
         self._filling = Statement(filling)
+        self._filling_either = self._make_filling_either()
         whole = select(table).where(*in_lane).order_by(table.c.key)
         self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
         self._insert = Statement(insert(table))
         self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
-        self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
+        of_keys = table.c.key == func.any(bindparam("of", type_=ARRAY(BigInteger)))
+        self._delete_shared = Statement(delete(table).where(of_keys).returning(table.c.key, table.c.holder))
         self.leases = LaneLeases(table, self.change_log)
         self.dead_letters = Table(
             "dead_letter",
@@ -100,6 +103,17 @@ class Outbox:
             Column("reason", Text, nullable=False),
             sqlite_autoincrement=True,
         )
+
+    def _make_filling_either(self) -> Statement:
+        """Return the query for the entries that make two lanes full, those of two targets."""
+
+        def filling(target: str) -> Any:
+            table = self.table.alias()
+            in_lane = (table.c.target == bindparam(target), table.c.lane == bindparam("lane"))
+            query = select(table.c.key).where(*in_lane).order_by(table.c.key).limit(1).offset(bindparam("before"))
+            return query.scalar_subquery().label(target)
+
+        return Statement(select(filling("one"), filling("other")))
 
     def put(self, connection: Connection, entries: Iterable[Entry]) -> list[Entry]:
         """Add entries at the end of their lanes, in the order given; return them as :meth:`head` would, with their keys."""
@@ -129,6 +143,13 @@ class Outbox:
         """Return whether this lane is full."""
         asked = {"target": target, "lane": lane, "before": LONGEST_LANE - 1}
         return self._filling.first(connection, asked) is not None
+
+    def first_full(self, connection: Connection, targets: tuple[str, str], lane: str) -> str | None:
+        """Return the first of two targets whose lane is full; None if none is."""
+        one, other = targets
+        asked = {"one": one, "other": other, "lane": lane, "before": LONGEST_LANE - 1}
+        found = self._filling_either.first(connection, asked)
+        return one if found.one is not None else other if found.other is not None else None
 
     def lacks_room(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full, to a caller that will leave out dispensable entries then.
@@ -188,8 +209,11 @@ class Outbox:
         if process is None:
             found = self.head(connection, target, lane, most)
             return found, len(found) >= most
-        self.leases.claim(connection, target, lane)
-        rows = self._head.all(connection, {"target": target, "lane": lane, "most": most})
+        here = {"target": target, "lane": lane, "most": most}
+        rows = self._head.all(connection, here)
+        if any(not row.holder for row in rows):
+            self.leases.take_resting(connection, target, lane, process)
+            rows = self._head.all(connection, here)
         first = next((row.holder for row in rows if row.holder), process)
         if first != process:
             self.leases.pass_on(connection, target, lane, first)
@@ -237,13 +261,16 @@ class Outbox:
         self._remove(connection, rows)
 
     def _remove(self, connection: Connection, entries: Sequence[Entry] | Sequence[Row]) -> None:
-        is_shared = connection.info.get(PROCESS) is not None
-        for entry in entries:
-            if not is_shared:
+        if connection.info.get(PROCESS) is None:
+            for entry in entries:
                 self._delete.change(connection, {"of": entry.key})
                 self._note_removed(connection, entry.target, entry.lane, entry.key, "")
-            elif (removed := self._delete_shared.first(connection, {"of": entry.key})) is not None:
-                self._note_removed(connection, entry.target, entry.lane, entry.key, removed.holder)
+        elif entries:
+            removed = self._delete_shared.all(connection, {"of": [entry.key for entry in entries]})
+            holders = {row.key: row.holder for row in removed}
+            for entry in entries:
+                if entry.key in holders:
+                    self._note_removed(connection, entry.target, entry.lane, entry.key, holders[entry.key])
 
     def _note_removed(self, connection: Connection, target: str, lane: str, key: int, holder: str) -> None:
         """Note for this process's dispatcher that an entry was removed, and for another's if that has it."""

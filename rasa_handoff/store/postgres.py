@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import BigInteger, create_engine, event, literal_column, select, text
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store.sqlite import DatabaseInUse
+from rasa_handoff.store.statements import Statement
 
 CONNECT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 2
@@ -241,9 +242,12 @@ def _where(holder: Any) -> str:
     return "unknown" if holder is None else f"from {holder.address}, its backend is {holder.pid}"
 
 
+_NUMBER: Final = Statement(select(literal_column("txid_current_if_assigned()", BigInteger).label("number")))
+
+
 def number_of(connection: Connection) -> int | None:
     """Return the number of the current transaction; None if it has written nothing."""
-    number: int | None = connection.execute(text("SELECT txid_current_if_assigned()")).scalar()
+    number: int | None = _NUMBER.scalar(connection, {})
     return number
 
 

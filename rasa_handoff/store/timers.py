@@ -8,10 +8,10 @@ Timers fire independently: one that fails is postponed (:data:`RETRY_SECONDS`), 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
-from sqlalchemy import Column, Float, Index, MetaData, String, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, Float, Index, MetaData, String, Table, bindparam, delete, insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -33,6 +33,15 @@ RETRY_SECONDS: Final = 300.0
 """Seconds after which a failed timer fires again, so that a conversation goes on once the cause is fixed."""
 RECOVERY: Final = 30.0
 """Seconds after a start in which no timer fires."""
+
+
+CHANGE: Final = """
+WITH stopped AS (DELETE FROM timer WHERE key = :of AND kind = ANY (CAST(:stopped AS varchar[])))
+INSERT INTO timer (key, kind, due) SELECT CAST(:of AS varchar), kind, due
+FROM unnest(CAST(:kinds AS varchar[]), CAST(:dues AS float[])) AS started (kind, due)
+ON CONFLICT (key, kind) DO UPDATE SET due = excluded.due
+"""
+"""Stops some timers of a key and starts others. No kind is among both."""
 
 
 class Timer(Value, frozen=True, kw_only=True):
@@ -64,12 +73,30 @@ class Timers:
         self._take = Statement(delete(table).where(of_key, of_kind, table.c.due == bindparam("then")))
         self._insert = Statement(insert(table))
         self._restart = Statement(update(table).where(of_key, of_kind))
+        self._change = Statement(text(CHANGE))
         self._due = select(table).where(table.c.due <= bindparam("now")).order_by(table.c.due).limit(MOST_AT_ONCE)
 
     def set(self, connection: Connection, timer: Timer) -> None:
         """Start or restart a timer."""
         if self._restart.change(connection, {"of": timer.key, "which": timer.kind, "due": timer.due}) == 0:
             self._insert.change(connection, {"key": timer.key, "kind": timer.kind, "due": timer.due})
+
+    def change(self, connection: Connection, key: str, start: Mapping[str, float], stop: Collection[str]) -> None:
+        """Start or restart the timers of these kinds, by when they are due, and stop those of others.
+
+        On Postgres, where each statement goes to another process and back, all by one.
+        """
+        if connection.dialect.name == "postgresql":
+            if start or stop:
+                due = {"kinds": list(start), "dues": list(start.values())}
+                self._change.change(
+                    connection, {"of": key, "stopped": [kind for kind in stop if kind not in start], **due}
+                )
+            return
+        for kind in stop:
+            self.clear(connection, key, kind)
+        for kind, at in start.items():
+            self.set(connection, Timer(key=key, kind=kind, due=at))
 
     def clear(self, connection: Connection, key: str, kind: str | None = None) -> None:
         """Stop the timer of one kind, or all timers, of this key."""

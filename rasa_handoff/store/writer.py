@@ -33,8 +33,6 @@ from rasa_handoff.store.troubles import (
 
 PROCESS: Final = "rasa_handoff_process"
 """Key in ``Connection.info`` of the id of this process, if it shares the database with others."""
-RINGS: Final = "rasa_handoff_rings"
-"""Key in ``Connection.info`` of whether the transaction has changed something that other processes have to know."""
 MOST_LOCKED: Final = 2
 """Work items of a commit that wait in vain for a lock before the whole database counts as locked."""
 BRIEF: Final = "100"
@@ -184,10 +182,11 @@ class Writer:
         try:
             with self._kept_connection() as connection:
                 self.own_and_settle(connection)
-                connection.info.update({PROGRESS: self._progress.step, PROCESS: self._process(), RINGS: False})
+                connection.info.update({PROGRESS: self._progress.step, PROCESS: self._process()})
                 transaction = connection.begin()
                 begun, noted = True, changes.begin(connection)
                 answers = self._answers(connection, batch, indexes, lock_timeout)
+                noted.end(connection)
                 number = postgres.number_of(connection) if self.is_on_postgres else None
                 if not batch.begin_commit():
                     return False, no_response(self._answer_seconds)
@@ -199,7 +198,7 @@ class Writer:
                         raise
                     self.doubts.append(Doubt(number, answers, no_response(self._answer_seconds)))
                     return False, self.doubts[-1]
-                batch.answer(answers, noted.made, bool(connection.info[RINGS]))
+                batch.answer(answers, noted.made, bool(noted.logged))
                 return True, None
         except Exception as problem:
             if is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):

@@ -57,12 +57,8 @@ class Timekeeper:
         """Start and stop the timers of a conversation after an event."""
         running = TIMERS.running(connection, handoff_id)
         start, stop = MACHINE.timer_changes(TIMINGS, before, after, event, running)
-        for kind in stop:
-            TIMERS.clear(connection, handoff_id, kind)
-        for kind in start:
-            seconds = self._settings.seconds(kind)
-            if seconds is not None:
-                TIMERS.set(connection, Timer(key=handoff_id, kind=kind, due=self.now() + seconds))
+        due = {kind: self.now() + seconds for kind in start if (seconds := self._settings.seconds(kind)) is not None}
+        TIMERS.change(connection, handoff_id, due, stop)
 
     def fire(self, unit: "UnitOfWork", timer: Timer) -> None:
         """Apply the event of a due timer to its conversation; a timer that was switched off since it was set does nothing."""
