@@ -48,6 +48,7 @@ whether it differs."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 # Statements of ordinary messages are built once: building one costs more than running it.
+_LAST_CHANGE: Final = Statement(select(SECRETS.c.value).where(SECRETS.c.name == bindparam("name")))
 _AGENT: Final = Statement(select(AGENTS).where(AGENTS.c.id == bindparam("agent")))
 _AGENT_NAME: Final = Statement(select(AGENTS.c.name).where(AGENTS.c.id == bindparam("agent")))
 _SERVES: Final = Statement(
@@ -157,7 +158,7 @@ def token_hashes(connection: Connection) -> frozenset[str]:
 
 def last_change(connection: Connection) -> str:
     """Return the id of the last change to accounts, departments, tokens or sessions of which running servers are notified."""
-    return str(connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == CHANGES)).scalar() or "")
+    return str(_LAST_CHANGE.scalar(connection, {"name": CHANGES}) or "")
 
 
 def hashed(token: str) -> str:

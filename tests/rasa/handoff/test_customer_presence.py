@@ -69,7 +69,7 @@ async def test_who_closes_the_page_before_the_desk_has_answered_is_shown_so(
     await thabo.say("/execute_handoff")
     await eventually(lambda: state(rasa) is Control.REQUESTED)
     await thabo.close()
-    pages = rasa.channel.pages
+    pages = rasa.channel.relay.pages if rasa.channel.store.shared else rasa.channel.pages
     await eventually(lambda: pages.is_away("thabo"))
     assert state(rasa) is Control.REQUESTED
     handoff_id = (await thandi.hears("arrival"))["handoff_id"]
