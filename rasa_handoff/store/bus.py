@@ -40,8 +40,8 @@ LOOK_TICKS: Final = 4
 CALM_TICKS: Final = 12
 """Ticks that a process must have heard again before it says so: a bus that comes and goes is two lines in the log."""
 RING_SECONDS: Final = 0.03
-"""Seconds between two rings, and between two calls of the listeners. What comes sooner shares the next: a ring makes every process
-of the side read, so a busy one rings for several commits at once. The first after a pause is sent at once."""
+"""Seconds between two rings, and between two calls of the listeners. What comes sooner shares the next: a ring makes every
+process of the side read, so a busy one rings for several commits at once. The first after a pause is sent at once."""
 OPEN_SECONDS: Final = 2.0
 """Seconds until a connection must be there."""
 FIRST_PAUSE: Final = 0.1

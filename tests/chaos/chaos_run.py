@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     many = options.topology == "many"
     minutes = options.minutes or (60 if many else 45)
-    logging.getLogger("engineio").setLevel(logging.CRITICAL)  # a connection that was cut is what this is for
+    for library in ("engineio", "engineio.client"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # a connection that was cut is what this is for
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={minutes:g}  TOPOLOGY={options.topology}", flush=True)
     print(f"Logs and all that was said and heard: {folder}", flush=True)
