@@ -460,7 +460,7 @@ async def test_the_last_ring_arrives(carrier: Carrier) -> None:
 
 
 @pytest.mark.parametrize("is_deaf", [False, True], ids=["at once", "deaf"])
-async def test_it_ends_within_a_second_while_the_server_is_stopped(carrier: Carrier, is_deaf: bool) -> None:
+async def test_it_ends_soon_while_the_server_is_stopped(carrier: Carrier, is_deaf: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
         (here,) = await stack.enter_async_context(processes(bus_of(carrier)))
         with carrier.stopped():
@@ -468,7 +468,7 @@ async def test_it_ends_within_a_second_while_the_server_is_stopped(carrier: Carr
             here.bus.ring()
             begun = time.monotonic()
             await stack.aclose()
-            assert time.monotonic() - begun < slowness()
+            assert time.monotonic() - begun < 1.5 * slowness()
             assert asyncio.all_tasks() == {asyncio.current_task()}
         await eventually(lambda: "bus" not in [thread.name for thread in threading.enumerate()])
         here.bus.ring()  # after the end: nothing

@@ -30,8 +30,9 @@ async def test_two_of_each_side_beside_one(small_model: Path, tmp_path: Path, mo
     sizes = Sizes(customers=(4,))
     rows, failures = await produce(Bench(tmp_path, small_model, BRIEF, sizes, stack=stack, shared=shared), ["several"])
     assert not failures
-    shares = [row for row in rows if row.unit == "%"]
-    assert all(row.measured > 0 for row in rows if row not in shares)
+    # No transaction may have waited, and Postgres counts transactions a second late at times.
+    surely = [row for row in rows if row.unit != "%" and "transactions" not in row.what]
+    assert [row for row in surely if not row.measured] == []
     assert all(min(row.samples) > 0 for row in rows)
     split = [row for row in rows if "beside the other" in row.what]
     assert [row.ratio >= 1 for row in split if row.ratio] == [True, True]

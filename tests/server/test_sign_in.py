@@ -152,10 +152,13 @@ async def test_nothing_that_signs_in_is_kept_in_clear(server, http, database):
     assert "$argon2id$" in kept
 
 
-async def test_health_says_ok_and_which_versions_run(server, http):
+async def test_health_says_ok_and_which_versions_run(server, http, database):
     async with http.get(server.address + "/health") as answer:
-        assert await answer.json() == {
+        said = await answer.json()
+        assert bool(said.pop("bus", None)) is database.startswith("postgresql")
+        assert said == {
             "status": "ok",
+            "database": database.partition(":")[0],
             "dead_letters": 0,
             "format": "rasa-handoff",
             "protocol": 1,

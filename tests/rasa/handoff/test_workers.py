@@ -5,12 +5,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from socketio.exceptions import TimeoutError as NoAnswer
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
@@ -117,14 +118,14 @@ async def test_a_server_that_stood_still_with_a_customers_page_loses_and_doubles
         said = [asyncio.create_task(thandi.say(handoff_id, f"agent {number}", f"a-{number}")) for number in range(5)]
         began = time.monotonic()
         with standing_still(first):
-            saying = [asyncio.create_task(page.say_with_id(f"customer {number}")) for number in range(1, 4)]
+            saying = [asyncio.create_task(_say_until_taken(page, f"customer {number}")) for number in range(1, 4)]
             said += [
                 asyncio.create_task(thandi.say(handoff_id, f"agent {number}", f"a-{number}")) for number in range(5, 8)
             ]
             await eventually(lambda: postgres.execute("select count(*) from process") == [(1,)], 60)
             await eventually(lambda: time.monotonic() - began > 15)
         assert all(answer["ok"] for answer in await asyncio.gather(*said))
-        assert await asyncio.gather(*saying) == [{"ok": True}] * 3
+        await asyncio.gather(*saying)
         for number in range(8):
             await thandi.hears("message.status", message_id=f"a-{number}", status="delivered")
         assert (await thandi.say(handoff_id, "agent 8", "a-8"))["ok"]
@@ -135,6 +136,14 @@ async def test_a_server_that_stood_still_with_a_customers_page_loses_and_doubles
         came = [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
         assert came == [f"customer {number}" for number in range(5)]
         await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+
+
+async def _say_until_taken(page: ScriptedCustomer, text: str) -> None:
+    """Say something, again with the same id if no answer comes, as a page does."""
+    while True:
+        with suppress(NoAnswer):
+            assert await page.say_with_id(text, id=text) == {"ok": True}
+            return
 
 
 @pytest.mark.timeout(240)
