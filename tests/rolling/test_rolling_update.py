@@ -15,6 +15,7 @@ from tests.support.postgres_server import Postgres
 from tests.support.redis import RedisServer
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_each_process_is_replaced_in_turn_while_people_talk(
     small_model: Path, tmp_path: Path, postgres_server: Postgres, redis_server: RedisServer
