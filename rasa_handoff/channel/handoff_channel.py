@@ -164,6 +164,8 @@ class HandoffChannel(InputChannel):
         """Return why a load balancer should send customers to another process; None if it needn't."""
         if self.interceptor is None or not self.interceptor.is_open:
             return "This process is starting or ending."
+        if self.desk.serves_another:
+            return "Another Rasa server with another database speaks for this bot at the desk; the log says what to do."
         counted = None
         with contextlib.suppress(asyncio.TimeoutError):
             counted = await asyncio.wait_for(self.relay.count_dead_letters(), READY_WITHIN)
@@ -258,7 +260,7 @@ class HandoffChannel(InputChannel):
         except SettingsError:
             await self.relay.close()
             raise
-        self.pages.expect_all()
+        self.pages.open()
         await self._retention.__aenter__()
         await self.desk.open()
         assert self.interceptor is not None

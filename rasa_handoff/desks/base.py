@@ -61,6 +61,14 @@ class Desk(abc.ABC):
         """Whether the desk can receive something now."""
 
     @property
+    def serves_another(self) -> bool:
+        """Whether the desk has refused this process because another Rasa server with another database speaks for the bot.
+
+        Then only that one knows who has a conversation.
+        """
+        return False
+
+    @property
     def availability(self) -> Availability | None:
         """The departments and whether they are staffed; None while that isn't known.
 

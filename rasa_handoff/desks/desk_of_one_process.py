@@ -52,6 +52,10 @@ class DeskOfOneProcess(Desk):
         return self._is_open and self._desk.connected
 
     @property
+    def serves_another(self) -> bool:
+        return self._desk.serves_another
+
+    @property
     def availability(self) -> Availability | None:
         """As of the desk."""
         return self._desk.availability

@@ -23,7 +23,14 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
 from rasa_handoff.protocol.features import YES, Feature
-from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
+from rasa_handoff.protocol.handshake import (
+    ANOTHER_RELAY,
+    FORMAT,
+    PROTOCOL,
+    are_compatible,
+    is_our_format,
+    what_to_update,
+)
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
@@ -104,6 +111,7 @@ class OurDesk(Desk):
         self._welcome: WelcomePayload | None = None
         # Why this server can't be used: its own error, or what is wrong with its welcome.
         self._why_unusable: str | None = None
+        self._serves_another = False
         self._availability: Availability | None = None
         self._welcomed, self._lost, self._calls = asyncio.Event(), asyncio.Event(), Calls()
         self._task: asyncio.Task[None] | None = None
@@ -114,6 +122,10 @@ class OurDesk(Desk):
     def connected(self) -> bool:
         """Whether a server of ours has sent its welcome on this connection."""
         return self._welcome is not None
+
+    @property
+    def serves_another(self) -> bool:
+        return self._serves_another
 
     @property
     def availability(self) -> Availability | None:
@@ -318,6 +330,7 @@ class OurDesk(Desk):
             ) from None
         if self._why_unusable is not None:
             raise Unreachable(self._why_unusable)
+        self._serves_another = False
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         await self.relay.others.note_desk_connected(True)
         if (welcome := self._welcome) is not None:
@@ -353,8 +366,11 @@ class OurDesk(Desk):
             self._client.on(name, handler, namespace=RELAY_NAMESPACE)
 
     async def _on_refused(self, data: Any = None) -> None:
-        if isinstance(data, dict) and data.get("message"):
-            self._why_unusable = str(data["message"])
+        said = data if isinstance(data, dict) else {}
+        if said.get("message"):
+            self._why_unusable = str(said["message"])
+        more = said.get("data")
+        self._serves_another = isinstance(more, dict) and more.get("code") == ANOTHER_RELAY
 
     async def _on_present(self, *_: Any) -> dict[str, Any]:
         """Answer that this relay is alive: the server asks when another relay claims to speak for this bot."""

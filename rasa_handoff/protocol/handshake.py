@@ -12,6 +12,8 @@ PROTOCOL: Final = 1
 """Version of the /relay protocol (docs/protocol.md). Version N talks to N-1."""
 OLDEST_PROTOCOL: Final = 1
 """The first version of the /relay protocol."""
+ANOTHER_RELAY: Final = "another_relay"
+"""Code of a refused connect: a Rasa server with another database speaks for the bot, or did a moment ago."""
 
 
 def is_our_format(said: Any) -> bool:

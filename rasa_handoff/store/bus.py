@@ -301,6 +301,7 @@ async def try_bus(bus_url: str | None, database_url: str) -> str:
         raise StoreError(_unheard(carrier, problem)) from problem
     finally:
         await cancel_all(*tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)  # of two that failed, the second says the same
         await line.close()
     if not came_back.is_set():
         raise StoreError(_unheard(carrier, None))

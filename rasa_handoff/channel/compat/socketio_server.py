@@ -9,12 +9,9 @@ Both are corrected on the server instance, so that a project's own subclass with
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from socketio import AsyncServer
-
-CLOSED_WITHIN: Final = 1.0
-"""Seconds for which the closing of connections is waited for."""
 
 SocketHandler = Callable[..., Awaitable[Any]]
 
@@ -41,10 +38,12 @@ def leave_room(sio: AsyncServer, namespace: str, sid: str, room: str) -> None:
     sio.manager.basic_leave_room(sid, namespace, room)
 
 
-async def close_connections(sio: AsyncServer) -> None:
-    """Close all connections; of a client that doesn't read, the process's end closes it."""
-    if closing := {asyncio.ensure_future(sio.eio.disconnect(id)) for id in list(sio.eio.sockets)}:
-        await asyncio.wait(closing, timeout=CLOSED_WITHIN)
+def close_connections(sio: AsyncServer) -> None:
+    """Begin to close all web sockets, without a closing packet of Engine.IO: python-socketio's client doesn't connect again
+    after one. Clients that poll connect again when the server has ended."""
+    for socket in list(sio.eio.sockets.values()):
+        if socket.upgraded:
+            socket.queue.put_nowait(None)  # ends the task that writes, which then closes the web socket
 
 
 def _emitting(emit: SocketHandler, own: str) -> SocketHandler:

@@ -34,6 +34,7 @@ class CustomerPages:
         self._channels = {name: one for name, one in channels.items() if isinstance(one, HandoffSocketIO)}
         self._relay, self._desk = relay, desk
         self._shared = relay.store.shared
+        self._opened = asyncio.Event()
         self._presence = PagePresence(self._is_connected_anywhere, self._report_presence, remembers=not self._shared)
 
     def connect(self) -> None:
@@ -56,13 +57,19 @@ class CustomerPages:
             if self._has_page(conversation) and not self._is_connected(conversation.conversation_id):
                 self._presence.expect(conversation.conversation_id)
 
+    def open(self) -> None:
+        """Follow the pages, also those that have connected already: a page may come before the relay has opened its database."""
+        self._opened.set()
+        self.expect_all()
+
     async def close(self) -> None:
         """Close the pages' connections, so that they connect to another process or wait for this one's return.
 
         Nobody counts as away by that.
         """
         await self._presence.close()
-        await asyncio.gather(*(page.close_connections() for page in self._channels.values()))
+        for page in self._channels.values():
+            page.close_connections()
 
     def is_away(self, conversation_id: str) -> bool:
         """Return whether this process knows the customer to be away, on a channel whose pages stay connected."""
@@ -97,6 +104,7 @@ class CustomerPages:
                 await self._relay.pages.came(conversation_id)
 
     async def _customer_came(self, conversation_id: str) -> None:
+        await self._opened.wait()
         try:
             await self._note_came(conversation_id)
         except StoreUnavailable:

@@ -93,10 +93,10 @@ class HandoffSocketIO(SocketIOInput):
             return []
         return socketio_server.sockets_in(self.sio, self._namespace, conversation_id)
 
-    async def close_connections(self) -> None:
-        """Close all pages' connections. Not as a Socket.IO server ends a session: then a page wouldn't connect again."""
+    def close_connections(self) -> None:
+        """Begin to close all pages' connections, so that the pages connect again."""
         if self.sio is not None:
-            await socketio_server.close_connections(self.sio)
+            socketio_server.close_connections(self.sio)
 
     async def emit_typing(self, conversation_id: str, on: bool) -> None:
         """Tell the customer's page whether the agent is typing."""

@@ -20,7 +20,7 @@ from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events as relay_events
 from rasa_handoff.protocol.channel_settings import Settings
-from rasa_handoff.protocol.errors import MarkerError, Refused, Unreachable
+from rasa_handoff.protocol.errors import MarkerError, Refused, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest, read_marker
 from rasa_handoff.protocol.values import Agent, Offer
@@ -30,6 +30,7 @@ log = get_log(__name__)
 
 ASKS_EVERY: Final = 0.2
 """Seconds between two attempts to ask the desk."""
+ANOTHERS: Final = "Another Rasa server with another database speaks for this bot, and knows who has this conversation."
 MOST: Final = 100_000
 """Conversations remembered as checked. Beyond that all are forgotten, and checked once more."""
 
@@ -111,6 +112,9 @@ class OrphanedPauses:
         """Ask the desk for the conversation's handoff and agent.
 
         Waits for the desk, which may not be connected yet after a start, since a bot must not speak beside an agent.
+
+        Raises:
+            StoreUnavailable: another Rasa server knows it; this one's database isn't the bot's.
         """
         deadline = time.monotonic() + self._settings.start_timeout
         while True:
@@ -118,6 +122,8 @@ class OrphanedPauses:
                 return await self._desk.find(conversation_id)
             except (Unreachable, Refused) as problem:
                 if isinstance(problem, Refused) or time.monotonic() > deadline:
+                    if self._desk.serves_another:
+                        raise StoreUnavailable(ANOTHERS) from problem
                     log.warning("The desk couldn't be asked about %s: %s", short_id(conversation_id), problem)
                     return None
             await asyncio.sleep(ASKS_EVERY)

@@ -15,7 +15,14 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
-from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
+from rasa_handoff.protocol.handshake import (
+    ANOTHER_RELAY,
+    FORMAT,
+    PROTOCOL,
+    are_compatible,
+    is_our_format,
+    what_to_update,
+)
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
@@ -242,7 +249,7 @@ class RelayGateway:
         except Unreachable as problem:
             raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
-            raise self._refusal(environ, refusal)
+            raise self._refusal(environ, refusal, ANOTHER_RELAY)
         try:
             check_is_connected(self._sio, sid, RELAY_NAMESPACE)
         except ConnectionRefusedError:
@@ -260,9 +267,9 @@ class RelayGateway:
     async def _end(self, sid: str) -> None:
         await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 
-    def _refusal(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
+    def _refusal(self, environ: dict[str, Any], sentence: str, code: str = "refused") -> ConnectionRefusedError:
         self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
-        return ConnectionRefusedError(sentence)
+        return ConnectionRefusedError(sentence, {"code": code})
 
     def _refusal_logged_once(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
         """Return the refusal of a relay that tries again every few seconds until it or this server is updated."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import socketio
 
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.core.control import Control
@@ -174,3 +175,15 @@ async def test_words_for_a_customer_on_rest_who_stays_away_end_the_chat_and_are_
         texts = await rasa.texts("hello")
         assert "which order is it?" in texts
         assert texts[-1] == "Hello."
+
+
+async def test_pages_whose_connections_a_stopping_server_closes_connect_again(rasa: RasaServer) -> None:
+    connects: list[None] = []
+    page = socketio.AsyncClient(reconnection_delay=0.05, randomization_factor=0)
+    page.on("connect", lambda: connects.append(None))
+    await page.connect(rasa.url, transports=["websocket"])
+    try:
+        await rasa.channel.pages.close()
+        await eventually(lambda: len(connects) == 2)
+    finally:
+        await page.disconnect()

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.testing.scripted_desk import ScriptedAgent
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
+from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.seen_by_rasa import is_paused
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_timers import live, lose, pause, ready, serve
@@ -65,3 +67,26 @@ async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: 
             await within(asked.wait(), 10)
         assert "Hello." not in await asking
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
+
+
+async def test_beside_the_bots_own_server_one_with_another_database_lifts_no_pause(
+    serve: Any, small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
+) -> None:
+    """Both see one tracker; only the first one's relay knows who has a paused conversation."""
+    other = tmp_path / "other"
+    other.mkdir()
+    async with serve() as own:
+        await ready(own)
+        async with RasaServer(small_model, other, credentials(desk.url, other, start_timeout=1)) as copy:
+            await eventually(lambda: copy.channel.desk.serves_another)
+            async with copy.http.get(f"{copy.url}/webhooks/handoff/ready") as answer:
+                assert answer.status == 503
+                assert "Another Rasa server with another database" in (await answer.json())["reason"]
+            assert await copy.texts("hello") == ["Hello."]
+            await pause(copy)
+            assert await copy.texts("hello") == []
+            assert "Hello." not in await copy.texts("hello")
+            async with copy.http.get(f"{copy.url}/conversations/thabo/tracker") as answer:
+                assert (await answer.json())["paused"]
+        async with own.http.get(f"{own.url}/webhooks/handoff/ready") as answer:
+            assert answer.status == 200

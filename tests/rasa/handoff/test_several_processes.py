@@ -1,19 +1,21 @@
 """Two Rasa servers with one bot_id, one relay's database on Postgres, a Redis lock store and one tracker store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from rasa.core.lock_store import RedisLockStore
+from socketio.exceptions import ConnectionError
 
 from rasa_handoff.channel.several_processes import check_shared_stores
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.relay.relay import Relay
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
@@ -281,3 +283,46 @@ async def test_what_several_processes_must_share_is_checked(
         else:
             with pytest.raises(SettingsError, match=problem):
                 check_shared_stores(bot, several=True)
+
+
+async def test_a_page_that_comes_before_the_relay_is_open_is_followed_from_then_on(
+    small_model: Path,
+    desk: DeskServer,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_open, opens = asyncio.Event(), Relay.open
+
+    async def open_late(relay: Relay, targets: Any) -> None:
+        await may_open.wait()
+        await opens(relay, targets)
+
+    monkeypatch.setattr(Relay, "open", open_late)
+    server = RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, store=postgres.url), endpoints)
+    starting = asyncio.create_task(server.__aenter__())
+    try:
+        async with AsyncExitStack() as stack:
+            await eventually(lambda: server.url, 60)
+            await _eventually_enters(stack, lambda: ScriptedCustomer(server.url, "thabo"))
+            may_open.set()
+            await starting
+            here = "select count(*) from page_connection where conversation_id = 'thabo' and process <> ''"
+            await eventually(lambda: postgres.execute(here) == [(1,)])
+    finally:
+        may_open.set()
+        await starting
+        await server.__aexit__(None, None, None)
+
+
+async def _eventually_enters(stack: AsyncExitStack, make: Callable[[], ScriptedCustomer]) -> None:
+    """Enter a customer once the server listens."""
+
+    async def enters() -> bool:
+        with suppress(ConnectionError):
+            await stack.enter_async_context(make())
+            return True
+        return False
+
+    await eventually(enters)
