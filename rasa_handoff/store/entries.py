@@ -1,4 +1,4 @@
-"""What is in the outbox: entries, and the dead letters that some of them became."""
+"""The rows of the outbox: entries, and dead letters, which are entries that were set aside."""
 
 from types import UnionType
 from typing import Any, TypeVar, overload

@@ -1,4 +1,4 @@
-"""What a database says of itself: its format, its side, its schema and its epoch, in the table ``meta``.
+"""The identity of a database: its format, side, schema and epoch, in the table ``meta``.
 
 It is checked before anything else is read. An older schema is brought to this version's (``migrations.py``).
 
@@ -38,7 +38,7 @@ def meta_table(metadata: MetaData) -> Table:
 
 
 class DatabaseIdentity:
-    """What a database of this side and schema must say of itself, and how an older one is brought to it.
+    """Checks that a database belongs to this side and has this schema, and brings an older one to it.
 
     ``shown``: the database's URL without its password. ``oldest``: the oldest schema whose version of this package can work with
     a database of ``schema``.

@@ -70,7 +70,7 @@ class Sharing:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What may be told to anybody: the kind of database, and of the bus if there is one, and whether it is heard."""
+        """The kinds of database and bus, and whether the bus is heard. Nothing here is secret."""
         if self._bus is None:
             return {"database": "postgresql" if self._store.shared else "sqlite"}
         bus = "postgresql" if self._bus_url is None else "redis"

@@ -1,4 +1,4 @@
-"""What a database's errors mean: whether work may be tried again, and whether others would fail as well."""
+"""The meaning of a database's errors: whether work may be tried again, and whether others would fail as well."""
 
 from typing import Final
 

@@ -38,7 +38,7 @@ MOST_LOCKED: Final = 2
 BRIEF: Final = "100"
 """Milliseconds to wait for a lock on a connection that others need: longer than most transactions take."""
 AGAIN: Final = "20"
-"""The same for what is left of a batch after some of its work was deferred: the others have waited once."""
+"""Milliseconds to wait for a lock once work of the batch was deferred: what is left of it has waited before."""
 LONG: Final = "DEFAULT"
 """As long as the connection was opened with: for work that must keep its place, and so can't be deferred."""
 LIMITED: Final = "rasa_handoff_limited"

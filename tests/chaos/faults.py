@@ -105,16 +105,20 @@ class Faults:
         return dict.fromkeys((kind for kind in self.kinds if kind.startswith("browser:")), why)
 
     async def run(self, plan: Sequence[Fault], until: float) -> None:
-        """Start the faults one after the other, without waiting for their ends, until ``until`` (monotonic) at the latest."""
+        """Begin the faults one after the other, until ``until`` (monotonic) at the latest, and wait for their ends."""
         for count, fault in enumerate(plan):
             await asyncio.sleep(min(fault.gap, max(0.0, until - time.monotonic())))
             if time.monotonic() >= until:
                 break
             self.count(fault, count, len(plan))
-            task = asyncio.create_task(self.do(fault))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            await self.begin(fault)
         await asyncio.gather(*self._tasks)
+
+    async def begin(self, fault: Fault) -> None:
+        """Begin a fault, and return when the next one may come: at once."""
+        task = asyncio.create_task(self.do(fault))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def count(self, fault: Fault, before: int, of: int) -> None:
         """Note that a fault begins; ``before``: how many there were."""

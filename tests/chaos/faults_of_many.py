@@ -51,19 +51,14 @@ class FaultsOfMany(Faults):
             "Redis: subscribers cut, 33 MB published": self._deafen,
         }
 
-    async def run(self, plan: Sequence[Fault], until: float) -> None:
-        for count, fault in enumerate(plan):
-            await asyncio.sleep(min(fault.gap, max(0.0, until - time.monotonic())))
-            if time.monotonic() >= until:
-                break
-            self.count(fault, count, len(plan))
-            await self.do(fault)
-            began = time.monotonic()
-            try:
-                await self.world.wait_until_ready()
-            except AssertionError as problem:
-                self.world.book.finding("stuck", fault.kind, str(problem))
-            self.world.book.note("ready", fault.kind, seconds=round(time.monotonic() - began, 1))
+    async def begin(self, fault: Fault) -> None:
+        await self.do(fault)
+        began = time.monotonic()
+        try:
+            await self.world.wait_until_ready()
+        except AssertionError as problem:
+            self.world.book.finding("stuck", fault.kind, str(problem))
+        self.world.book.note("ready", fault.kind, seconds=round(time.monotonic() - began, 1))
 
     async def _end(self, server: Kept) -> None:
         starts = server.starts

@@ -83,7 +83,7 @@ class Proxy:
             self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refuses:
+        if self._refuses or not self.upstreams:
             return
         far_reader, far_writer = await self._reach()
         pair = (writer, far_writer)
@@ -100,10 +100,9 @@ class Proxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            with contextlib.suppress(OSError):
-                await asyncio.wait_for(writer.drain(), 1)
-            if not writer.is_closing():
-                writer.close()
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                writer.close()  # what was written still arrives
+                await asyncio.wait_for(writer.wait_closed(), 1)
             far_writer.close()
 
     async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

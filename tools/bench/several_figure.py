@@ -34,7 +34,7 @@ class SharedSide(Side):
 
     @property
     def lock_waits(self) -> LockWaits:
-        """What its transactions were seen to do."""
+        """The lock waits of its transactions."""
         waits: LockWaits = self.system.stack.lock_waits  # type: ignore[union-attr]  # a Scene
         return waits
 

@@ -58,7 +58,7 @@ class Services:
 
 @dataclass
 class LockWaits:
-    """What transactions do, by looks at Postgres' own table of activities at fixed times.
+    """Counts transactions, and those that wait for a lock, by looks at Postgres' table of activities at fixed times.
 
     ``looks``: how often was looked; ``under_way``: transactions that were under way, of all looks; ``waiting``: those of them
     that waited for a lock of the database: of a row, of another transaction's end, of a table, an advisory lock.

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ class Rasa(Process):
         self.url = f"http://127.0.0.1:{port}"
         command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/", SANIC_WORKERS=str(workers))
+
+
+@pytest.fixture
+async def two_servers(
+    small_model: Path, desk: DeskServer, tmp_path: Path, postgres: Database, endpoints: dict[str, Any]
+) -> AsyncIterator[tuple[Rasa, Rasa]]:
+    """Two servers of one process each, both connected to the desk."""
+    settings = credentials(desk.url, tmp_path, store=postgres.url)
+    first, second = (Rasa(small_model, tmp_path / name, settings, endpoints) for name in ("first", "second"))
+    async with AsyncExitStack() as stack:
+        await asyncio.gather(stack.enter_async_context(first), stack.enter_async_context(second))
+        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+        yield first, second
 
 
 @pytest.mark.timeout(240)
@@ -99,18 +112,10 @@ def standing_still(rasa: Rasa) -> Iterator[None]:
 
 @pytest.mark.timeout(240)
 async def test_a_server_that_stood_still_with_a_customers_page_loses_and_doubles_nothing(
-    small_model: Path,
-    desk: DeskServer,
-    thandi: ScriptedAgent,
-    tmp_path: Path,
-    postgres: Database,
-    endpoints: dict[str, Any],
+    two_servers: tuple[Rasa, Rasa], thandi: ScriptedAgent, postgres: Database
 ) -> None:
-    settings = credentials(desk.url, tmp_path, store=postgres.url)
-    servers = (Rasa(small_model, tmp_path / name, settings, endpoints) for name in ("first", "second"))
+    first, _ = two_servers
     async with AsyncExitStack() as stack:
-        first, _ = await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
-        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
         page = await stack.enter_async_context(ScriptedCustomer(first.url, "page", acks=True))
         await page.say_with_id("/execute_handoff")
         handoff_id = str((await thandi.take_next())["handoff_id"])
@@ -148,18 +153,10 @@ async def _say_until_taken(page: ScriptedCustomer, text: str) -> None:
 
 @pytest.mark.timeout(240)
 async def test_when_one_of_two_servers_is_killed_the_other_goes_on(
-    small_model: Path,
-    desk: DeskServer,
-    thandi: ScriptedAgent,
-    tmp_path: Path,
-    postgres: Database,
-    endpoints: dict[str, Any],
+    two_servers: tuple[Rasa, Rasa], thandi: ScriptedAgent, postgres: Database
 ) -> None:
-    settings = credentials(desk.url, tmp_path, store=postgres.url)
-    servers = (Rasa(small_model, tmp_path / name, settings, endpoints) for name in ("first", "second"))
+    first, second = two_servers
     async with AsyncExitStack() as stack:
-        first, second = await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
-        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
         gone = await stack.enter_async_context(ScriptedCustomer(first.url, "gone", acks=True))
         await gone.say_with_id("/execute_handoff")
         unread = str((await thandi.take_next())["handoff_id"])
