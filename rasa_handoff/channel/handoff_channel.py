@@ -41,7 +41,6 @@ from rasa_handoff.channel.several_processes import (
     check_shared_stores,
     check_workers,
     warn_of_replicas,
-    workers_of_environment,
 )
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn
@@ -54,7 +53,7 @@ from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
-from rasa_handoff.protocol.errors import HandoffError, SettingsError
+from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
@@ -220,7 +219,10 @@ class HandoffChannel(InputChannel):
             warn_of_unknown_slots(bot, self.settings)
             bot.freeze_model()
             await self.guard.__aenter__()
-            await self._open(bot, targets)
+            try:
+                await self._open(bot, targets)
+            except HandoffError as problem:
+                raise HandoffSettingsError(str(problem)) from problem
 
         patches = ServerPatches(
             self.relay.silences_bot,
@@ -256,8 +258,8 @@ class HandoffChannel(InputChannel):
         self._connect_callbacks()
         await self.relay.open(targets)
         try:
-            check_shared_stores(bot, workers_of_environment() > 1 or not await self.relay.others.is_alone())
-        except SettingsError:
+            await check_shared_stores(bot, self.relay.others.are_at_work)
+        except HandoffError:
             await self.relay.close()
             raise
         self.pages.open()

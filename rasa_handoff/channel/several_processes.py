@@ -4,6 +4,7 @@ They share the relay's database, on Postgres, and Rasa's own lock store and trac
 """
 
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from rasa.core.lock_store import InMemoryLockStore
@@ -40,26 +41,32 @@ def check_workers(store: Store) -> None:
         )
 
 
-def check_shared_stores(bot: Bot, several: bool) -> None:
+async def check_shared_stores(bot: Bot, others_are_at_work: Callable[[], Awaitable[bool]]) -> None:
     """Check that Rasa's own stores are shared where several Rasa processes work together.
 
-    ``several``: whether there are, or will be.
+    ``others_are_at_work``: says whether another one works with the same database now.
 
     Raises:
         SettingsError: one isn't, with what to write into ``endpoints.yml``.
     """
-    if not several or not bot.ready:
-        return
+    problem = _unshared_store(bot) if bot.ready else None
+    if problem is not None and (workers_of_environment() > 1 or await others_are_at_work()):
+        raise SettingsError(problem)
+
+
+def _unshared_store(bot: Bot) -> str | None:
+    """Return what is wrong where several processes work together, and what to write; None: nothing."""
     if isinstance(bot.agent.lock_store, InMemoryLockStore):
-        raise SettingsError(
+        return (
             "endpoints.yml has no lock store that several Rasa processes share, so two of them would answer a customer at once: "
             "write lock_store: {type: redis, url: ...}, or run one process."
         )
     if (problem := unshared_tracker_store(bot.agent.tracker_store)) is not None:
-        raise SettingsError(
+        return (
             f"endpoints.yml: {problem}, so each Rasa process would know other conversations: write a tracker_store of type SQL "
             "with the dialect postgresql, redis, mongod or dynamo, or run one process."
         )
+    return None
 
 
 def unshared_tracker_store(store: Any) -> str | None:

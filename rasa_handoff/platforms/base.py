@@ -131,7 +131,7 @@ class PlatformChannel(InputChannel):
         async def start() -> None:
             warn_of_replicas(bot, self)
             try:
-                check_shared_stores(bot, not await memory.is_alone())
+                await check_shared_stores(bot, memory.others_are_at_work)
             except HandoffError as problem:
                 await stop()
                 await memory.close()

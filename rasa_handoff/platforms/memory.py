@@ -32,6 +32,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import as_json, valid_text
 from rasa_handoff.store.tasks import finish_despite_cancellation
+from rasa_handoff.store.troubles import TROUBLES
 
 log = get_log(__name__)
 
@@ -72,12 +73,12 @@ class Memory:
             self._is_open = False
             await self.database.leave()
 
-    async def is_alone(self) -> bool:
-        """Return whether no other process works with the database; so it counts while it can't be used."""
+    async def others_are_at_work(self) -> bool:
+        """Return whether another process works with the database; none counts as such while it can't be used."""
         try:
-            return await self.database.is_alone()
-        except StoreError:
-            return True
+            return await self.database.others_are_at_work()
+        except (StoreError, *TROUBLES):
+            return False
 
     @property
     def database(self) -> PlatformDatabase:

@@ -99,16 +99,13 @@ class PlatformDatabase:
             log.error("%s pieces of what platforms said are lost: their database stayed away.", len(self._kept))
         await self._stack.aclose()
 
-    async def is_alone(self) -> bool:
-        """Return whether no other process works with the database.
+    async def others_are_at_work(self) -> bool:
+        """Return whether another process works with the database; beside one that was killed this takes some seconds.
 
         Raises:
             StoreUnavailable: the database can't be used now.
         """
-        if not self.store.shared:
-            return True
-        process = self.process
-        return not await self.write(lambda connection: memory_tables.processes.others(connection, process))
+        return await self._membership.others_are_at_work()
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction, behind what is kept in memory, and return its result after the commit.

@@ -31,9 +31,9 @@ class OtherProcesses:
         self.on_pages_lost: Callable[[], None] | None = None
         self._store = store
 
-    async def is_alone(self) -> bool:
-        """Return whether no other process shares the database now."""
-        return self.membership is None or await self.membership.is_alone()
+    async def are_at_work(self) -> bool:
+        """Return whether another process shares the database now; beside one that was killed this takes some seconds."""
+        return self.membership is not None and await self.membership.others_are_at_work()
 
     async def tell(self, topic: str, conversation_id: str, body: str) -> None:
         """Tell them something about a conversation; they follow it with their relay's ``change_handlers``."""

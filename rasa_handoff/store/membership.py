@@ -78,7 +78,7 @@ class Processes:
         other = table.c.id != bindparam("process")
         self._connected = select(table.c.id).where(table.c.connected, other, ~old).limit(1)
         self._first = select(table.c.id).where(~old).order_by(table.c.started_at, table.c.id).limit(1)
-        self._others = select(table.c.id).where(other, ~old)
+        self._others = select(table.c.id, table.c.seen_at).where(other, ~old)
 
     def add(self, connection: Connection, process: str) -> None:
         """Add a process that begins."""
@@ -112,9 +112,10 @@ class Processes:
         found: str | None = connection.execute(self._first, {"lease": LEASE}).scalars().first()
         return found
 
-    def others(self, connection: Connection, process: str) -> list[str]:
-        """Return the processes that are at work beside this one."""
-        return list(connection.execute(self._others, {"process": process, "lease": LEASE}).scalars())
+    def others(self, connection: Connection, process: str) -> dict[str, float]:
+        """Return when each process beside this one was seen last; those that were killed are among them for ``LEASE`` seconds."""
+        rows = connection.execute(self._others, {"process": process, "lease": LEASE})
+        return {row.id: row.seen_at for row in rows}
 
 
 class Membership:
@@ -144,10 +145,26 @@ class Membership:
         return not self._store.shared or time.monotonic() - self._renewed_at < LEASE - MARGIN
 
     async def is_alone(self) -> bool:
-        """Return whether no other process is at work."""
+        """Return whether no other process is at work. One that was killed counts as at work for ``LEASE`` seconds."""
+        return not self._store.shared or not await self._others()
+
+    async def others_are_at_work(self) -> bool:
+        """Return whether another process is at work, which shows in its next heartbeat.
+
+        With none this returns at once, and beside one that was killed after at most ``LEASE`` seconds.
+        """
         if not self._store.shared:
-            return True
-        return not await self._store.write(lambda connection: self._processes.others(connection, self._store.process))
+            return False
+        seen = others = await self._others()
+        while others:
+            if any(seen_at > seen.get(process, 0) for process, seen_at in others.items()):
+                return True
+            await asyncio.sleep(HEARTBEAT / 4)
+            others = await self._others()
+        return False
+
+    async def _others(self) -> dict[str, float]:
+        return await self._store.write(lambda connection: self._processes.others(connection, self._store.process))
 
     async def is_first(self) -> bool:
         """Return whether this process does what only one is to do."""

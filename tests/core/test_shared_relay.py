@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
+from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.protocol import events
@@ -16,6 +17,7 @@ from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.store.membership import LEASE, NOW
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.waiting import eventually
 from tests.support.postgres_server import Database
@@ -159,3 +161,17 @@ async def test_a_request_of_a_process_that_has_ended_is_ended_by_another(postgre
         asked.cancel()
         postgres.execute("update handoff set started_at = started_at + 3600")
         await eventually(lambda: second.conversation(WHO).state is Control.BOT, 5)
+
+
+async def test_a_process_that_was_killed_is_not_taken_for_one_at_work(postgres: Database) -> None:
+    """Its row lasts for some seconds. A single process without a shared lock store has to start again beside it."""
+
+    def leave_row(connection: Connection) -> None:
+        repository.processes.add(connection, "killed")
+        connection.execute(update(repository.processes.table).values(seen_at=NOW - LEASE + 2))
+
+    async with _opened(postgres.url) as relay:
+        await relay.store.write(leave_row)
+        assert not await relay.others.are_at_work()
+        async with _opened(postgres.url):
+            assert await relay.others.are_at_work()

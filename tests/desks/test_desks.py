@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.protocol.payloads import OpenHandoffPayload
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.testing.desks import DeskContract, relay_for, settings_for
 from rasa_handoff.testing.relay_side import RecordingTarget
@@ -81,17 +82,24 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
         await relay.close()
 
 
-async def test_who_goes_between_hello_and_welcome_is_shown_as_away(tmp_path: Path) -> None:
+async def test_who_goes_between_hello_and_welcome_is_shown_as_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     far = OurFarSide()
     async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
         handoff_id = await side.start()
-        asked: list[str] = []
+        reconnection = side.relay.reconnection
+        reconnection.has_page = lambda _: True
+        open_handoffs = reconnection.open_handoffs
 
-        def is_away(conversation_id: str) -> bool:
-            asked.append(conversation_id)
-            return len(asked) > 1  # the first to ask is the hello
+        async def open_handoffs_before_they_go() -> list[OpenHandoffPayload]:
+            hello = await open_handoffs()
+            reconnection.is_away = lambda _: True
+            if side.relay.store.shared:
+                await side.relay.pages.note_away("thabo")
+            return hello
 
-        side.relay.reconnection.is_away = is_away
+        monkeypatch.setattr(reconnection, "open_handoffs", open_handoffs_before_they_go)
         await far.cut()
         await eventually(lambda: far.agent.shown(handoff_id) and far.agent.shown(handoff_id)[-1]["customer_is_away"])
     await far.stop()

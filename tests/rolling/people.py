@@ -231,6 +231,6 @@ class Agent(Person):
         self.problems.append(f"{self.name}: the desk says {data}")
 
     async def _on_refused(self, data: Any = None) -> None:
-        code = ((data or {}).get("data") or {}).get("code") if isinstance(data, dict) else None
-        if code != "unavailable":
+        """Note a refusal. That no process was reached is told in words: ``longest_away`` counts that."""
+        if isinstance(data, dict) and (data.get("data") or {}).get("code") != "unavailable":
             self.problems.append(f"{self.name}: the desk's connection was refused: {data}")

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.rolling.chats import Chats
 from tests.rolling.earlier import NoEarlier, earlier_commit, git, lay_out
@@ -19,6 +20,9 @@ from tests.support.postgres_server import Postgres
 from tests.support.redis import RedisServer
 from tests.support.trained_bots import train
 from tools.rasa_command import RASA
+
+SHOWN_AFTER: Final = 3.0
+"""Seconds without a connection after which the desk and the example page say so."""
 
 
 class Report:
@@ -60,6 +64,8 @@ async def rolling_update(fleet: Fleet, chats: int, trees: Sequence[Path]) -> Rep
         word, seconds = people.slowest
         report.note(f"{said} messages in {chats} chats; the slowest took {seconds:.1f} s ({word})")
         report.note(f"The longest time that a page or desk was without a connection: {away:.1f} s")
+        if away > SHOWN_AFTER:
+            report.findings.append(f"a page or desk was without a connection for {away:.1f} s, which its person sees")
     for finding in report.findings:
         report.note(f"FOUND {finding}")
     return report

@@ -4,6 +4,7 @@ Rasa registers a channel's blueprint below ``/webhooks/<name>``, and only then i
 registered with others inside: a ``BlueprintGroup`` would answer 404, since Rasa's channels pass their module's name as a prefix.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
@@ -27,6 +28,17 @@ class HandoffSettingsError(RasaException):
     Rasa prints a RasaException as one line. Other errors it prints as tracebacks, and it hides ``ImportError`` and
     ``AttributeError`` behind "Unknown input channel".
     """
+
+
+def leave_settings_errors_to_rasa() -> None:
+    """Have Sanic log no traceback of a :class:`HandoffSettingsError` that ends the server's start: Rasa prints its line."""
+    logger = logging.getLogger("sanic.error")
+    if _is_traceback_wanted not in logger.filters:
+        logger.addFilter(_is_traceback_wanted)
+
+
+def _is_traceback_wanted(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HandoffSettingsError))
 
 
 class ChannelBlueprint(Blueprint):

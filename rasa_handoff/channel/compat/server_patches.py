@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sanic import Sanic
 
 from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
+from rasa_handoff.channel.compat.blueprints import leave_settings_errors_to_rasa
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.http_connections import ClosingConnections
 from rasa_handoff.channel.compat.processor import AroundTurn, DeskActive, Look
@@ -57,6 +58,7 @@ class ServerPatches(NamedTuple):
         ``finish`` after the last one.
         """
         closing = ClosingConnections(app)
+        leave_settings_errors_to_rasa()
 
         async def before_start(app: Sanic, _: Any) -> None:
             await prepare()

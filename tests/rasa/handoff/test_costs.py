@@ -13,11 +13,13 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.test_dead_letters import live
+from tests.support.databases import current
 
 ROUNDS = 20
-MOST_IN_RELAY = 4
-MOST_AT_SERVER = 4
+MOST = {"relay": 4, "server": 4}
 """Transactions of a round trip: a message of the customer's, one of the agent's, and what became of them."""
+MOST_IF_SHARED = {"relay": 5, "server": 7}
+"""The same on a database that processes share: each also reads what the others may have changed."""
 
 
 @pytest.fixture
@@ -50,5 +52,5 @@ async def test_a_round_trip_costs_few_transactions(
             await thandi.say(handoff_id, f"answer {number}", id=f"a-{number}")
             await thandi.hears("message.status", message_id=f"a-{number}", status="delivered")
         cost = {side: (transactions[side] - before[side]) / ROUNDS for side in ("relay", "server")}
-    assert cost["relay"] <= MOST_IN_RELAY, cost
-    assert cost["server"] <= MOST_AT_SERVER, cost
+    most = MOST_IF_SHARED if current().shared else MOST
+    assert all(cost[side] <= most[side] for side in most), cost

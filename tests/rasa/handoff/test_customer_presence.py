@@ -103,9 +103,12 @@ async def test_a_desk_that_was_away_is_told_that_the_page_was_closed(small_model
             async with ScriptedAgent(server.url, email) as thandi:
                 await eventually(lambda: rasa.channel.desk.availability.staffed)
                 await live(rasa, thabo, thandi)
-        pages = rasa.channel.pages
         await thabo.close()
-        await eventually(lambda: pages.is_away("thabo"))
+
+        async def is_away() -> bool:
+            return (await rasa.channel.relay.reconnection.away_now())("thabo")
+
+        await eventually(is_away)
         async with server, ScriptedAgent(server.url, email) as thandi:
             await eventually(lambda: rasa.channel.desk.connected)
             again = await stack.enter_async_context(ScriptedAgent(server.url, email))

@@ -67,6 +67,7 @@ class Thabo:
         return [text for text in self.received if text.startswith("agent")]
 
 
+@pytest.mark.sqlite  # it brings its own databases of both kinds
 async def test_a_live_chat_goes_on_in_the_databases_that_both_sides_were_moved_to(
     small_model: Path, moved: tuple[Urls, Urls], tmp_path: Path
 ) -> None:

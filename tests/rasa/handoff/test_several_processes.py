@@ -277,12 +277,20 @@ async def test_what_several_processes_must_share_is_checked(
     own = credentials("http://127.0.0.1:9", tmp_path)
     async with RasaServer(small_model, tmp_path, own, {name: endpoints[name] for name in shared}) as rasa:
         bot = Bot(rasa.app)
-        check_shared_stores(bot, several=False)
+        await check_shared_stores(bot, nobody)
         if problem is None:
-            check_shared_stores(bot, several=True)
+            await check_shared_stores(bot, somebody)
         else:
             with pytest.raises(SettingsError, match=problem):
-                check_shared_stores(bot, several=True)
+                await check_shared_stores(bot, somebody)
+
+
+async def nobody() -> bool:
+    return False
+
+
+async def somebody() -> bool:
+    return True
 
 
 async def test_a_page_that_comes_before_the_relay_is_open_is_followed_from_then_on(

@@ -20,6 +20,7 @@ async def test_only_who_is_at_this_machine_reads_how_many_chats_are_under_way(ra
             assert await answer.json() == {"status": "ok"}
 
 
+@pytest.mark.sqlite  # it locks the file; a Postgres that is away: tests/core/test_postgres_away.py
 async def test_a_load_balancer_learns_whether_a_process_takes_messages(
     locked_databases_fail_soon: None, rasa: RasaServer, tmp_path: Path
 ) -> None:

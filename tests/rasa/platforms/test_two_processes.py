@@ -244,5 +244,5 @@ async def test_a_second_process_that_shares_no_more_than_the_database_is_refused
     await first.open()
     with pytest.raises(HandoffSettingsError, match=sentence):
         await RasaServer(platform_model, tmp_path, own, {shared: endpoints[shared]}).__aenter__()
-    assert await first.is_alone(), "nothing of the other one is left"
+    assert not await first.others_are_at_work(), "nothing of the other one is left"
     await first.close()
