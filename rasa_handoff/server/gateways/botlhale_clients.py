@@ -170,7 +170,7 @@ def enter(unit: UnitOfWork, client: Client, may_begin: Callable[[], None], resum
         Refused: the secret is missing or another one, or ``may_begin`` refuses a new conversation.
     """
     record = handoffs.newest_of(unit.connection, BOTLHALE, client.bot_id, client.conversation_id)
-    if record is not None and (record.assignment.stage is not Stage.ENDED or _has_waiting(unit, record)):
+    if record is not None and (record.assignment.stage is not Stage.ENDED or has_waiting(unit, record.handoff_id)):
         return Entered(record=record, own=check_secret(unit.connection, record.handoff_id, resume))
     may_begin()
     offer = Offer(
@@ -217,8 +217,9 @@ def keep_transcript(unit: UnitOfWork, client: Client, lines: list[Line], resume:
     unit.show_whole(completed)
 
 
-def _has_waiting(unit: UnitOfWork, record: Record) -> bool:
-    return bool(OUTBOX.head(unit.connection, BOTLHALE, record.handoff_id, 1))
+def has_waiting(unit: UnitOfWork, handoff_id: str) -> bool:
+    """Return whether something waits for the client in the outbox."""
+    return bool(OUTBOX.head(unit.connection, BOTLHALE, handoff_id, 1))
 
 
 def _first(data: Any, keys: tuple[str, ...]) -> str:

@@ -6,6 +6,8 @@ client gets a notice as ``to_user``, too, since such clients ask for no acknowle
 conversation: messages wait for its next connect.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -56,6 +58,7 @@ from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.named_locks import Held, try_lock, when_free
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import begin
 
 log = get_log(__name__)
 
@@ -78,6 +81,8 @@ STATUS_TEXTS: Final[Mapping[type[StatusPayload], str]] = {
 ENDINGS: Final = (CompletedPayload, FailedPayload)
 CLIENT_LEFT: Final = "client"
 """The topic of a change that says that a client has left a server."""
+END_TOLD_WITHIN: Final = 0.2
+"""Seconds in which the end that waits for a socket is usually told to it."""
 FAILED: Final = refusal("failed", "That couldn't be taken just now. Please try again in a moment.")
 """The acknowledgement when the server is stopping, or something unforeseen happened."""
 UNKNOWN: Final = refusal("invalid", "This protocol has no such event.")
@@ -379,7 +384,19 @@ class BotlhaleGateway:
             self._conversations.dispatcher.notify([(BOTLHALE, record.handoff_id)])
         if new and is_holder and not record.offer.transcript:
             await self._emit(sid, "messages", {})
+        if new and record.assignment.stage is Stage.ENDED:
+            begin(self._follow_end(sid, record.handoff_id))
         return answer
+
+    async def _follow_end(self, sid: str, handoff_id: str) -> None:
+        """Tell a socket that its conversation has ended, if it came just while another socket was told so."""
+        while not self._conversations.closing and sid in self._sockets and sid not in self._dismissed:
+            with contextlib.suppress(Unreachable):
+                if not await self._conversations.do(lambda unit: botlhale_clients.has_waiting(unit, handoff_id)):
+                    await self._emit(sid, STATE_KEY, _active("bot"))
+                    await self._dismiss(sid)
+                    return
+            await asyncio.sleep(END_TOLD_WITHIN)
 
     def _may_begin(self, sid: str) -> Callable[[], None]:
         """Return a check to call before a conversation begins; it refuses if this address has begun too many.
