@@ -14,7 +14,7 @@ from rasa_handoff.cli.database import relays_database
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, Settings, read_settings
-from rasa_handoff.protocol.errors import Refused, SettingsError
+from rasa_handoff.protocol.errors import HandoffError, Refused, SettingsError
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
 from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, RELAY_TOKEN_PATH
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
@@ -102,8 +102,11 @@ def _check_relay(project: Project, settings: Settings, url: str) -> Iterator[Fin
     """Check that the live-agent server takes the token and has the departments; a server too old to be asked has no finding."""
     headers = {"Authorization": f"Bearer {settings.desk.token}"} if settings.desk.token else {}
     try:
-        answer = _get(f"{url}{RELAY_TOKEN_PATH}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
-        yield from _check_departments(project, settings, url, read(RelayTokenAnswer, answer))
+        asked = {"bot_id": settings.bot_id, **_epoch(project)}
+        answer = read(RelayTokenAnswer, _get(f"{url}{RELAY_TOKEN_PATH}?{urllib.parse.urlencode(asked)}", headers))
+        if answer.refusal is not None:
+            yield mend(f"The live-agent server at {url} refuses this project's Rasa server: {answer.refusal}")
+        yield from _check_departments(project, settings, url, answer)
     except urllib.error.HTTPError as problem:
         if problem.code == 403:
             reason = f"isn't a token of the bot '{settings.bot_id}'" if settings.desk.token else "is missing"
@@ -113,6 +116,16 @@ def _check_relay(project: Project, settings: Settings, url: str) -> Iterator[Fin
             )
     except (OSError, ValueError, Refused):
         return  # check_desk has reported that it doesn't answer, or isn't ours
+
+
+def _epoch(project: Project) -> dict[str, str]:
+    """Return the epoch of the relay's database, by which the server tells it from another one; nothing if it can't be read."""
+    try:
+        from rasa_handoff.store.moving import identity_of
+
+        return {"epoch": identity_of(relays_database(project))["epoch"]}
+    except (ModuleNotFoundError, HandoffError):  # not there yet, or reported by another check
+        return {}
 
 
 def _check_departments(project: Project, settings: Settings, url: str, answer: RelayTokenAnswer) -> Iterator[Finding]:

@@ -161,9 +161,11 @@ class Attempts:
     def __init__(self) -> None:
         self._pause, self._last_problem = FIRST_PAUSE, ""
 
-    def note_success(self) -> None:
-        """Begin anew after a connection that was made."""
+    def note_success(self) -> bool:
+        """Begin anew after a connection that was made, and return whether attempts had failed before."""
+        had_failed = bool(self._last_problem)
         self._pause, self._last_problem = FIRST_PAUSE, ""
+        return had_failed
 
     def note_failure(self, problem: Exception) -> bool:
         """Note a failure, and return whether it is to be logged: once per reason, not once per attempt."""

@@ -269,12 +269,14 @@ class OurDesk(Desk):
                 self._absence = asyncio.create_task(self._report_absence())
             try:
                 await self._connect()
-                attempts.note_success()
+                if attempts.note_success():  # as loud as the failure was
+                    log.warning("The live-agent server at %s is reachable again.", self.settings.url)
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
                 if attempts.note_failure(problem):
-                    log.error("The live-agent server at %s can't be reached: %s", self.settings.url, problem)
+                    what = "refuses this Rasa server" if self._serves_another else "can't be reached"
+                    log.error("The live-agent server at %s %s: %s", self.settings.url, what, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
             self._welcome = None

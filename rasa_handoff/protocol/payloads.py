@@ -389,10 +389,12 @@ class QueuedAnswer(Acknowledgement, frozen=True, kw_only=True):
 class RelayTokenAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer of the page on which ``rasa-handoff doctor`` asks whether a token is a relay's.
 
-    ``departments``: those of the desk; null from a server that doesn't tell them.
+    ``departments``: those of the desk; null from a server that doesn't tell them. ``refusal``: why a relay with the database that
+    was named would be refused now all the same.
     """
 
     departments: tuple[Department, ...] | None = None
+    refusal: str | None = None
 
 
 class FoundAnswer(Acknowledgement, frozen=True, kw_only=True):

@@ -230,7 +230,7 @@ class Bus:
                 self._be_deaf()
             if self._deaf_at is not None and self._tick - self._deaf_at >= CALM_TICKS:
                 self._deaf_at = None
-                log.info("The bus %s carries messages again.", self._carrier.shown)
+                log.warning("The bus %s carries messages again.", self._carrier.shown)
 
     def _be_deaf(self) -> None:
         if self._opened_at is not None and self._tick - max(self._last_beat, self._opened_at) >= DEAF_TICKS:

@@ -2,9 +2,8 @@
 
 To Rasa, HandoffChannel is one channel; its blueprint mounts those of the hosted channels beside its own, as Rasa would have.
 
-One Rasa process has all conversations: those under way are in its memory (``relay/relay.py``), and the database is their record.
-A second worker or replica, whatever the database, would pass messages meant for an agent to the bot: a worker is refused, a
-replica warned of.
+Which of several Rasa processes takes a message makes no difference where they share a Postgres database; with SQLite one process
+has all conversations, and a second one is refused (``several_processes.py``, ``store/sole_use.py``).
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -249,7 +249,7 @@ class RelayGateway:
         except Unreachable as problem:
             raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
-            raise self._refusal(environ, refusal, ANOTHER_RELAY)
+            raise self._refusal_logged_once(environ, refusal, ANOTHER_RELAY)
         try:
             check_is_connected(self._sio, sid, RELAY_NAMESPACE)
         except ConnectionRefusedError:
@@ -271,10 +271,12 @@ class RelayGateway:
         self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
         return ConnectionRefusedError(sentence, {"code": code})
 
-    def _refusal_logged_once(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
-        """Return the refusal of a relay that tries again every few seconds until it or this server is updated."""
+    def _refusal_logged_once(
+        self, environ: dict[str, Any], sentence: str, code: str = "refused"
+    ) -> ConnectionRefusedError:
+        """Return the refusal of a relay that tries again every few seconds, until somebody does something about it."""
         self._guard.refusals.note_once(self._guard.address(environ), "relay", f"a relay: {sentence}")
-        return ConnectionRefusedError(sentence)
+        return ConnectionRefusedError(sentence, {"code": code})
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self.owner.note_left(sid)

@@ -1,10 +1,13 @@
-"""``GET /relay-token?bot_id=...``: whether a relay with this token would be let in, and what departments there are.
+"""``GET /relay-token?bot_id=...&epoch=...``: whether a relay with this token would be let in, and what departments there are.
+
+``epoch``: of the relay's database, if it is known: another relay with another one may be there.
 
 For ``rasa-handoff doctor``.
 """
 
 from typing import Any, Final
 
+from sqlalchemy.engine import Connection
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -14,9 +17,10 @@ from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.text import valid_text
-from rasa_handoff.protocol.values import plain
+from rasa_handoff.protocol.values import Availability, plain
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability
+from rasa_handoff.server.service.relay_owner import RelayOwner
 from rasa_handoff.server.storage.tables import Database
 
 BEARER: Final = "bearer "
@@ -26,8 +30,8 @@ RETRY_SECONDS: Final = "5"
 class RelayTokenPage:
     """The page, as an ASGI application. Whoever sends many is slowed down, and each wrong token is logged."""
 
-    def __init__(self, store: Database, guard: Guard) -> None:
-        self._store, self._guard = store, guard
+    def __init__(self, store: Database, guard: Guard, owner: RelayOwner) -> None:
+        self._store, self._guard, self._owner = store, guard, owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
@@ -49,9 +53,15 @@ class RelayTokenPage:
             )
             answer = _answer(403, f"The token isn't one of the bot '{bot_id}'.")
         else:
-            found = await self._store.write(availability.availability)
-            answer = JSONResponse(plain(RelayTokenAnswer(ok=True, departments=found.departments)))
+            epoch = valid_text(str(request.head.query.get("epoch", "")))[:LONGEST_ID]
+            found, refusal = await self._store.write(lambda connection: self._about(connection, bot_id, epoch))
+            answer = JSONResponse(plain(RelayTokenAnswer(ok=True, departments=found.departments, refusal=refusal)))
         await answer(scope, receive, send)
+
+    def _about(self, connection: Connection, bot_id: str, epoch: str) -> tuple[Availability, str | None]:
+        """Return who is there, and why a relay with the database of this ``epoch`` would be refused, if one is given."""
+        refusal = self._owner.refusal_of(connection, bot_id, epoch) if epoch else None
+        return availability.availability(connection), refusal
 
 
 def _answer(status: int, sentence: str, headers: dict[str, Any] | None = None) -> JSONResponse:

@@ -41,8 +41,9 @@ log = get_log(__name__)
 
 SILENT_SECONDS: Final = 10.0
 """Seconds without an answer after which a relay's connection is closed for another relay."""
-AWAY_SECONDS: Final = 15.0
-"""Seconds that a bot's relay may be away before one with another database takes its place."""
+AWAY_SECONDS: Final = 120.0
+"""Seconds that a bot's relay may be away before one with another database takes its place: longer than a restart of Rasa with
+a large model, which would find its live chats given up."""
 SEEN_EVERY: Final = 3.0
 """Seconds between two notes in the database that this server's relays are there; several fit into ``THERE_SECONDS``."""
 
@@ -123,6 +124,12 @@ class RelayOwner:
                 return claimed
             self._sockets[sid] = claimed
             return None
+
+    def refusal_of(self, connection: Connection, bot_id: str, database: str) -> str | None:
+        """Return why a relay with this database would be refused now, because another one is there; None if none is."""
+        now = relay_connections.clock(connection)
+        others = [row for row in relay_connections.of_bot(connection, bot_id) if row.epoch != database]
+        return _in_use(bot_id, database) if any(row.is_there(now) for row in others) else None
 
     async def note_ready(self, sid: str) -> None:
         """Note that a relay can take something, for other servers that have something for it.

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.scripted_desk import DeskServer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.cli.conftest import Done, command, process
@@ -531,6 +534,30 @@ async def test_a_token_that_the_live_agent_server_refuses_is_found(handed: Path,
         assert f"desk.token isn't a token of the bot '{bot_id}'" in (await look()).stdout
         replace(handed / "credentials.yml", "token: wrong", f"token: {token}")
         assert "desk.token" not in (await look()).stdout
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_server_that_has_the_bot_of_another_database_is_found(
+    handed: Path, tmp_path: Path, postgres: Database, kind: str
+) -> None:
+    own = postgres.url if kind == "postgres" else f"sqlite:///{handed / 'handoff.db'}"
+    async with DeskServer(tmp_path) as desk:
+        text = (handed / "credentials.yml").read_text().replace("http://localhost:5065", desk.url)
+        settings = yaml.safe_load(text)["rasa_handoff.HandoffChannel"]
+        text = text.replace("  bot_id:", f"  store: {own}\n  bot_id:")
+        (handed / "credentials.yml").write_text(text)
+        look = functools.partial(asyncio.to_thread, command, "doctor", str(handed))
+        given = {"bot_id": settings["bot_id"], "desk": {"url": desk.url}, "channels": {"rest": None}}
+        async with RelaySide(OurDesk, read_settings({**given, "store": own})) as side:
+            await eventually(lambda: side.desk.connected)
+            assert "refuses this project" not in (await look()).stdout
+        async with RelaySide(OurDesk, read_settings({**given, "store": f"sqlite:///{tmp_path / 'other.db'}"})) as side:
+            await eventually(lambda: side.desk.connected)
+            found = await look()
+            assert (
+                f"mend The live-agent server at {desk.url} refuses this project's Rasa server: Another" in found.stdout
+            )
+            assert found.returncode == 1
 
 
 async def test_a_department_that_the_desk_does_not_have_is_found(handed: Path, tmp_path: Path) -> None:
