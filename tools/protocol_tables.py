@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rasa_handoff.protocol import desk_payloads as desk  # noqa: E402
+from rasa_handoff.protocol import message_parts as parts  # noqa: E402
 from rasa_handoff.protocol import payloads as relay  # noqa: E402
 from rasa_handoff.protocol import values  # noqa: E402
 
@@ -139,6 +140,21 @@ VALUES: Sequence[Kind] = (
     values.Offer,
     values.Slot,
 )
+PARTS: Sequence[Kind] = (
+    parts.TextPart,
+    parts.ImagePart,
+    parts.FilePart,
+    parts.AudioPart,
+    parts.VideoPart,
+    parts.LocationPart,
+    parts.ContactPart,
+    parts.ButtonsPart,
+    parts.CardPart,
+    parts.CustomPart,
+    parts.Media,
+    parts.MessageButton,
+)
+"""The parts of a message, and what they are made of."""
 RELAY_MORE: Sequence[Kind] = (
     relay.DurablePayload,
     relay.OpenHandoffPayload,
@@ -222,13 +238,14 @@ def overview(exchanges: Sequence[Exchange]) -> str:
 def payloads_of(exchanges: Sequence[Exchange], more: Sequence[Kind]) -> list[Kind]:
     """Return the structs that need a table in this section, each once."""
     found = dict.fromkeys(kind for one in exchanges for kind in one.payloads)
-    return [kind for kind in (*found, *more) if kind not in VALUES]
+    return [kind for kind in (*found, *more) if kind not in (*VALUES, *PARTS)]
 
 
 def sections() -> Iterator[tuple[str, str]]:
     """Yield each marked section of the page, with what belongs into it."""
     relays = payloads_of(RELAY, RELAY_MORE)
     yield "values", "\n\n".join(map(table, VALUES))
+    yield "message parts", "\n\n".join(map(table, PARTS))
     yield "events of /relay", overview(RELAY)
     yield "payloads of /relay", "\n\n".join(map(table, relays))
     yield "events of /desk", overview(DESK)
@@ -237,7 +254,7 @@ def sections() -> Iterator[tuple[str, str]]:
 
 def undescribed() -> list[str]:
     """Return the fields in the tables that no docstring says the meaning of."""
-    kinds = dict.fromkeys((*VALUES, *payloads_of(RELAY, RELAY_MORE), *payloads_of(DESK, DESK_MORE)))
+    kinds = dict.fromkeys((*VALUES, *PARTS, *payloads_of(RELAY, RELAY_MORE), *payloads_of(DESK, DESK_MORE)))
     return [
         f"{kind.__name__}.{name}" for kind in kinds for name in kind.__struct_fields__ if not meaning_of(kind, name)
     ]
@@ -277,6 +294,9 @@ def _type(kind: inspect.Type) -> str:
         case inspect.EnumType():
             return ", ".join(f'`"{each.value}"`' for each in kind.cls)
         case inspect.VarTupleType() | inspect.ListType():
+            item = kind.item_type
+            if isinstance(item, inspect.UnionType) and any(_is_text_part(one) for one in item.types):
+                return "[parts](#message-parts)"
             return "list" if isinstance(kind.item_type, inspect.AnyType) else f"list of {_type(kind.item_type)}"
         case inspect.StrType():
             return _text(kind)
@@ -289,6 +309,10 @@ def _type(kind: inspect.Type) -> str:
         inspect.DictType: "object",
         inspect.AnyType: "anything",
     }[type(kind)]
+
+
+def _is_text_part(kind: inspect.Type) -> bool:
+    return isinstance(kind, inspect.StructType) and kind.cls is parts.TextPart
 
 
 def _text(kind: inspect.StrType) -> str:

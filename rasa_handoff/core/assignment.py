@@ -124,14 +124,16 @@ def _take_again(assignment: Assignment, event: Taken) -> AssignmentStep:
 
 def _keep_customer_message(assignment: Assignment, event: CustomerWrote) -> AssignmentStep:
     return replace(assignment, asked=False), (
-        KeepMessage(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),
+        KeepMessage(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at, parts=event.parts),
     )
 
 
 def _keep_agent_message(assignment: Assignment, event: AgentWrote) -> AssignmentStep:
     _must_have(assignment, event.agent)
     return replace(assignment, reminders=0, answered=True), (
-        KeepMessage(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
+        KeepMessage(
+            speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent, parts=event.parts
+        ),
     )
 
 

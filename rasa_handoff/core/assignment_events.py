@@ -5,6 +5,7 @@ The table in ``assignment.py`` defines what an event does in each stage.
 
 from typing import Any
 
+from rasa_handoff.protocol.message_parts import AnyPart
 from rasa_handoff.protocol.values import Agent, Speaker, Value
 
 
@@ -31,18 +32,20 @@ class Taken(AssignmentEvent, frozen=True):
 
 
 class CustomerWrote(AssignmentEvent, frozen=True):
-    """The customer wrote. ``id`` is unique in the handoff."""
+    """The customer wrote. ``id``: unique in the handoff. ``parts``: what the message has beside text."""
 
     id: str
     text: str
+    parts: tuple[AnyPart, ...] = ()
 
 
 class AgentWrote(AssignmentEvent, frozen=True):
-    """An agent wrote."""
+    """An agent wrote. ``id``: unique in the handoff. ``parts``: what the message has beside text."""
 
     agent: Agent
     id: str
     text: str
+    parts: tuple[AnyPart, ...] = ()
 
 
 class Transferred(AssignmentEvent, frozen=True):
@@ -119,13 +122,15 @@ class ConversationIdle(AssignmentEvent, frozen=True):
 
 
 class KeepMessage(Value, frozen=True):
-    """Effect: store a message, and send it to the customer's side unless the customer wrote it."""
+    """Effect: store a message, and send it to the customer's side unless the customer wrote it. ``parts``: what it has beside
+    text."""
 
     speaker: Speaker
     id: str
     text: str
     at: float
     agent: Agent | None = None
+    parts: tuple[AnyPart, ...] = ()
 
 
 class SendStatus(Value, frozen=True):

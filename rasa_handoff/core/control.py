@@ -123,7 +123,9 @@ def _report(event: events.MessageReported | events.NoticeShown | events.Customer
 
 def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
     """Return the effects of an agent's answer to a message that was left: it is sent with the agent's name."""
-    said = AgentSaidBody(handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent)
+    said = AgentSaidBody(
+        handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent, parts=event.parts
+    )
     values = {"agent": event.agent, "text": event.text}
     answer = TellCustomer(
         speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values, agent=event.agent
@@ -158,10 +160,15 @@ def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> Co
 
 def _agent_said(conversation: Conversation, event: events.AgentSaid) -> ControlStep:
     said = AgentSaidBody(
-        handoff_id=conversation.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent
+        handoff_id=conversation.handoff_id,
+        id=event.id,
+        text=event.text,
+        at=event.at,
+        agent=event.agent,
+        parts=event.parts,
     )
     name = event.agent or conversation.agent
-    to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text, agent=name)
+    to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text, agent=name, parts=event.parts)
     return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
 
 

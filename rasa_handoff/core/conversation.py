@@ -101,7 +101,13 @@ class Conversation(Value, frozen=True):
 
     def pass_on(self, said: events.CustomerSaid) -> tuple[Effect, ...]:
         """Return the effects that pass a customer's message on to the desk, and keep it in the tracker."""
-        own: dict[str, Any] = {"handoff_id": str(self.handoff_id), "id": said.id, "text": said.text, "at": said.at}
+        own: dict[str, Any] = {
+            "handoff_id": str(self.handoff_id),
+            "id": said.id,
+            "text": said.text,
+            "at": said.at,
+            "parts": said.parts,
+        }
         to_desk = TellDesk(payload=MessagePayload(speaker=Speaker.CUSTOMER, **own))
         return to_desk, WriteTracker(body=CustomerSaidBody(**own))
 

@@ -1,7 +1,7 @@
 """The transcript: the conversation as the customer saw it.
 
 It is read from a Rasa tracker's events as plain dicts (``Event.as_dict()``), so nothing here needs Rasa. A pressed button is
-shown by its title; images, buttons and cards are described in text; internal events are left out.
+shown by its title; a message with images, buttons or cards has them as parts too; internal events are left out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from rasa_handoff.protocol.errors import MarkerError
+from rasa_handoff.core.rasa_messages import attachment_parts, bot_parts
 from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
-from rasa_handoff.protocol.markers import read_directives, read_marker
+from rasa_handoff.protocol.message_parts import AnyPart, TextPart, in_words, read_parts, size_of, worth_keeping
+from rasa_handoff.protocol.names import PARTS_KEY
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons, payload_of
 from rasa_handoff.protocol.values import Line, Speaker
 
@@ -46,9 +47,10 @@ def transcript(events: Iterable[TrackerEvent]) -> tuple[Line, ...]:
     titles = button_titles(session)
     lines = []
     for event in session:
-        speaker, text = _speaker_and_text(event, titles)
-        if speaker is not None and text:
-            lines.append(Line(speaker=speaker, text=text, at=float(event.get("timestamp") or 0)))
+        speaker, parts = _speaker_and_parts(event, titles)
+        if speaker is not None and (text := in_words(parts)):
+            at = float(event.get("timestamp") or 0)
+            lines.append(Line(speaker=speaker, text=text, at=at, parts=worth_keeping(parts)))
     return tuple(lines)
 
 
@@ -60,9 +62,9 @@ def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
     kept: list[Line] = []
     left = LONGEST_TRANSCRIPT
     for line in reversed(lines):
-        left -= LINE_COST
+        left -= LINE_COST + size_of(line.parts)
         if len(line.text) > left:
-            shown = msgspec.structs.replace(line, text=f"[...]{line.text[len(line.text) - max(left, 0) :]}")
+            shown = msgspec.structs.replace(line, text=f"[...]{line.text[len(line.text) - max(left, 0) :]}", parts=())
             return Line(speaker=Speaker.SYSTEM, text=LEFT_OUT, at=line.at), shown, *reversed(kept)
         left -= len(line.text)
         kept.append(line)
@@ -89,15 +91,26 @@ def _buttons_shown(events: Iterable[TrackerEvent]) -> Iterator[tuple[str, str]]:
                 yield str(button["title"]), payload_of(button)
 
 
-def _speaker_and_text(event: TrackerEvent, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:
+def _speaker_and_parts(event: TrackerEvent, titles: Mapping[str, str]) -> tuple[Speaker | None, Sequence[AnyPart]]:
     kind = event.get("event")
     if kind == "user":
-        return Speaker.CUSTOMER, _customer_text(event, titles)
+        return Speaker.CUSTOMER, _said(event) or _with_files(_customer_text(event, titles), event)
     if kind == "agent":
-        return Speaker.AGENT, str(event.get("text") or "")
+        return Speaker.AGENT, _said(event) or _with_files(str(event.get("text") or ""), event)
     if kind == "bot":
-        return Speaker.BOT, in_words(event.get("text"), event.get("data") or {})
-    return None, ""
+        return Speaker.BOT, bot_parts(event.get("text"), event.get("data") or {})
+    return None, ()
+
+
+def _said(event: TrackerEvent) -> tuple[AnyPart, ...]:
+    """Return the parts that a message had, if it had any (:data:`~rasa_handoff.protocol.names.PARTS_KEY`)."""
+    return read_parts((event.get("metadata") or {}).get(PARTS_KEY))
+
+
+def _with_files(text: str, event: TrackerEvent) -> tuple[AnyPart, ...]:
+    """Return a text and the files that came with it, as the channel described them."""
+    words = (TextPart(text=text),) if text else ()
+    return *words, *attachment_parts((event.get("metadata") or {}).get("attachments"))
 
 
 def _customer_text(event: TrackerEvent, titles: Mapping[str, str]) -> str:
@@ -108,76 +121,6 @@ def _customer_text(event: TrackerEvent, titles: Mapping[str, str]) -> str:
     if text.startswith(COMMAND) and not (event.get("metadata") or {}).get("speaker"):
         return ""  # a payload, and of no button that was shown: internal
     return "" if text.startswith(EXTERNAL_PREFIX) else text
-
-
-def in_words(text: Any, data: Mapping[str, Any]) -> str:
-    """Return a bot's message as text: its text, then a description of everything else.
-
-    >>> in_words("Which one?", {"buttons": [{"title": "Red", "payload": "/red"}, {"title": "Blue"}]})
-    'Which one? [Red] [Blue]'
-    """
-    parts = ["" if text is None else str(text), *(_card(card) for card in mappings(data.get("elements")))]
-    if titles := " ".join(f"[{button['title']}]" for button in own_buttons(data)):
-        parts.append(titles)
-    parts.extend(_pictures(data))
-    if data.get("custom"):
-        parts.append(_custom(data["custom"]))
-    return " ".join(part for part in parts if part)
-
-
-def _pictures(data: Mapping[str, Any]) -> list[str]:
-    image, attachment = data.get("image"), data.get("attachment")
-    found = [f"[Image: {image}]"] if image else []
-    if attachment and attachment != image:  # Rasa stores an image as an attachment too
-        found.append(f"[Attachment: {attachment}]")
-    return found
-
-
-def files_in_words(attachments: Any) -> str:
-    """Describe what came with a customer's message, by name and address.
-
-    Microsoft Teams sends each text a second time as HTML, in an attachment without name and address: that is left out.
-
-    >>> files_in_words([{"contentType": "text/html", "content": "<p>Hi</p>"}, {"name": "a.pdf", "contentUrl": "https://x/a"}])
-    '[Attachment: a.pdf https://x/a]'
-    """
-    files = attachments if isinstance(attachments, list | tuple) else [attachments]
-    return " ".join(f"[Attachment: {words}]" for file in files if (words := _file(file)))
-
-
-def _file(file: Any) -> str:
-    if not isinstance(file, Mapping):
-        return str(file) if isinstance(file, str | int) else ""
-    inner = file.get("payload")  # Messenger has the address there
-    holders = [file, inner] if isinstance(inner, Mapping) else [file]
-    address = _first_text(holders, "contentUrl", "url", "file_url")
-    name = _first_text(holders, "name", "title", "filename")
-    kind = _first_text(holders, "contentType", "type")
-    if name is None and address is None and kind is not None and kind.startswith("text/"):
-        return ""
-    return " ".join(part for part in (name or kind or "a file", address) if part)
-
-
-def _first_text(holders: Sequence[Mapping[str, Any]], *keys: str) -> str | None:
-    found = (holder.get(key) for holder in holders for key in keys)
-    return next((value for value in found if isinstance(value, str) and value), None)
-
-
-def _custom(custom: Any) -> str:
-    try:
-        if read_marker(custom) is not None or read_directives(custom):
-            return ""
-    except MarkerError:
-        return ""
-    text = custom.get("text") if isinstance(custom, Mapping) else None
-    return str(text) if text else "[a message only the chat window can show]"
-
-
-def _card(card: Mapping[str, Any]) -> str:
-    text = ": ".join(str(card[key]) for key in ("title", "subtitle") if card.get(key))
-    image = f"[Image: {card['image_url']}]" if card.get("image_url") else ""
-    buttons = " ".join(f"[{button['title']}]" for button in buttons_in(card.get("buttons")))
-    return " ".join(part for part in (text, image, buttons) if part)
 
 
 def _buttons(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -38,6 +38,7 @@ def message_event(conversation_id: str, payload: MessagePayload) -> events.Event
         text=payload.text,
         at=payload.at,
         agent=payload.agent,
+        parts=payload.parts,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import Meta
 
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.payloads import Acknowledgement, ForeignId, HandoffId, Payload
 from rasa_handoff.protocol.values import (
     Agent,
@@ -33,7 +34,8 @@ class Message(Value, frozen=True, kw_only=True):
     ``id``: unique in its handoff. ``seq``: 1, 2, 3 ... in its handoff. ``speaker``: ``customer``, ``agent`` or ``system``.
     ``agent``: the agent's name. ``text``: as a person reads it. ``at``: when it was said. ``status``: where it is on its way to
     the customer: ``stored`` (the server has it), ``waiting`` (the customer will fetch it), ``delivered``, ``read`` (where their
-    page says so), ``failed``. ``reason``: why it failed or waits.
+    page says so), ``failed``. ``reason``: why it failed or waits. ``parts``: what it has beside text, in order; empty if the text
+    says all.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Message(Value, frozen=True, kw_only=True):
     at: float
     status: Status
     reason: str | None
+    parts: Parts = ()
 
 
 class EndSummary(Value, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rasa_handoff.protocol.message_parts import AnyPart
 from rasa_handoff.protocol.outbox_bodies import TrackerBody
 from rasa_handoff.protocol.payloads import OfferPayload, ToDeskPayload
 from rasa_handoff.protocol.values import Speaker, Value
@@ -17,7 +18,7 @@ class TellCustomer(Value, frozen=True):
     """Send a message to the customer.
 
     Exactly one of three is given: the ``text`` of a speaker, a ``response`` of the domain with its ``values``, or a complete
-    Rasa ``message``. ``agent``: the agent's name, if it is an agent who speaks.
+    Rasa ``message``. ``agent``: the agent's name, if it is an agent who speaks. ``parts``: what the ``text`` has beside it.
     """
 
     speaker: Speaker
@@ -27,6 +28,7 @@ class TellCustomer(Value, frozen=True):
     values: dict[str, Any] = {}
     message: dict[str, Any] | None = None
     agent: str | None = None
+    parts: tuple[AnyPart, ...] = ()
 
 
 class WriteTracker(Value, frozen=True):

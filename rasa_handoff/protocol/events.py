@@ -6,6 +6,7 @@ of an older handoff changes nothing.
 
 from typing import Any
 
+from rasa_handoff.protocol.message_parts import AnyPart
 from rasa_handoff.protocol.values import Agent, Department, Offer, ShownChoice, Status, Value
 
 
@@ -96,11 +97,16 @@ class CustomerEvent(Event, frozen=True, kw_only=True):
 
 
 class CustomerSaid(CustomerEvent, frozen=True, kw_only=True):
-    """The customer wrote. ``text`` is as a person reads it; ``id`` is unique in the conversation."""
+    """The customer wrote.
+
+    ``id``: unique in the conversation. ``text``: as a person reads it. ``parts``: what it has beside text, as in
+    ``protocol/message_parts.py``.
+    """
 
     id: str
     text: str
     at: float
+    parts: tuple[AnyPart, ...] = ()
 
 
 class CustomerLeaving(CustomerEvent, frozen=True, kw_only=True):
@@ -165,12 +171,13 @@ class HandoffTransferred(Event, frozen=True, kw_only=True):
 
 
 class AgentSaid(Event, frozen=True, kw_only=True):
-    """An agent wrote. ``id`` is unique in the handoff."""
+    """An agent wrote. ``id``: unique in the handoff. ``parts``: what it has beside text."""
 
     id: str
     text: str
     at: float
     agent: str | None = None
+    parts: tuple[AnyPart, ...] = ()
 
 
 class HandoffCompleted(Event, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 FORMAT: Final = "rasa-handoff"
 """The name of our format, in handshakes and in the table ``meta`` of our databases."""
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of the /relay protocol (docs/protocol.md). Version N talks to N-1."""
 OLDEST_PROTOCOL: Final = 1
 """The first version of the /relay protocol."""

@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.values import Value
 
 LONGEST_ID: Final = 255
 """Characters of any id. Rasa's SQL tracker store keeps as many of a conversation's id, and ours are no longer."""
@@ -33,7 +32,7 @@ LONGEST_REASON: Final = 100
 """Characters of the reason for which a handoff ended."""
 
 
-class Limits(Value, frozen=True, forbid_unknown_fields=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The limits. The defaults suit a server whose customers may all come from one address (a proxy, a company's network).
 
     ``connections``: open at once, as far as the system's descriptors allow; ``connections_per_address`` of them, and as many

@@ -125,6 +125,9 @@ LEAVE_PAYLOAD: Final = "/handoff_leave"
 """Sent by a front end whose customer leaves the handoff, and has already been asked whether they want to."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
+PARTS_KEY: Final = "handoff_parts"
+"""The key of a message's parts in the metadata of its event in the tracker."""
+
 PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel", "rasa_handoff.LivePersonChannel")
 """Channels of this package for platforms with a desk of their own: separate entries of ``credentials.yml``, not hosted."""
 

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.values import Value
 
 
@@ -10,7 +11,8 @@ class CustomerBody(Value, frozen=True, kw_only=True):
 
     Exactly one of three is given: a ``text``, a ``response`` of the domain with its ``values``, or a complete Rasa ``message``.
     ``handoff_id``: None for a message that belongs to no handoff. ``channel``, ``return_data``: where it goes; None: where the
-    customer wrote last. ``at``: when it was made, if it can become stale. ``agent``: the name of the agent who speaks.
+    customer wrote last. ``at``: when it was made, if it can become stale. ``agent``: the name of the agent who speaks. ``parts``:
+    what a ``text`` has beside it, which it says in words.
     """
 
     id: str
@@ -23,6 +25,7 @@ class CustomerBody(Value, frozen=True, kw_only=True):
     return_data: dict[str, Any] | None = None
     at: float | None = None
     agent: str | None = None
+    parts: Parts = ()
 
 
 class TrackerBody(Value, frozen=True, kw_only=True):
@@ -47,7 +50,8 @@ class UnpauseBody(TrackerBody, frozen=True, kw_only=True):
 
 
 class CustomerSaidBody(TrackerBody, frozen=True, kw_only=True):
-    """A customer's message to an agent. ``attachments``: files that came with it, as the platform describes them."""
+    """A customer's message to an agent. ``attachments``: files that came with it, as the platform describes them. ``parts``: what
+    it has beside text."""
 
     kind = "customer"
 
@@ -56,10 +60,11 @@ class CustomerSaidBody(TrackerBody, frozen=True, kw_only=True):
     text: str
     at: float
     attachments: list[dict[str, Any]] = []
+    parts: Parts = ()
 
 
 class AgentSaidBody(TrackerBody, frozen=True, kw_only=True):
-    """An agent's message. ``agent``: its author."""
+    """An agent's message. ``agent``: its author. ``parts``: what it has beside text."""
 
     kind = "agent"
 
@@ -69,6 +74,7 @@ class AgentSaidBody(TrackerBody, frozen=True, kw_only=True):
     at: float
     agent: str | None = None
     attachments: list[dict[str, Any]] = []
+    parts: Parts = ()
 
 
 class NoticeBody(TrackerBody, frozen=True, kw_only=True):

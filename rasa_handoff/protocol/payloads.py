@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from rasa_handoff.protocol.handshake import FORMAT
 from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_REASON
+from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.values import (
     Agent,
     Availability,
@@ -205,7 +206,8 @@ class MessagePayload(DurablePayload, frozen=True, kw_only=True):
 
     ``id``: unique in its handoff; the receiver drops what it has. ``speaker``: ``customer`` from the relay; ``agent`` or
     ``system`` from the server. ``text``: as a person reads it. ``at``: when it was said. ``agent``: the agent's name, from the
-    server.
+    server. ``parts``: what it has beside text, in order, which ``text`` says in words; empty if the text says all. A peer of
+    protocol 1 neither sends nor reads them.
     """
 
     event = "message"
@@ -215,6 +217,7 @@ class MessagePayload(DurablePayload, frozen=True, kw_only=True):
     at: Moment
     speaker: Speaker = Speaker.CUSTOMER
     agent: str | None = None
+    parts: Parts = ()
 
 
 class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):

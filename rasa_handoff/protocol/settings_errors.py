@@ -33,7 +33,7 @@ WORDS: Final = {
 
 
 def check_keys(
-    channel: str, kind: type[Value], data: Mapping[Any, Any], path: str, examples: Mapping[str, str]
+    channel: str, kind: type[msgspec.Struct], data: Mapping[Any, Any], path: str, examples: Mapping[str, str]
 ) -> None:
     """Check that every key is a field of ``kind`` and that none without a default is missing.
 

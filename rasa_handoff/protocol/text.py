@@ -24,8 +24,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 T = TypeVar("T")
-Part = Mapping[str, Any]
-"""A message, or a part of one: a button, a card."""
+RasaFields = Mapping[str, Any]
+"""A message of Rasa's, or something in one: a button, a card."""
 
 EMPTY_LINES: Final = re.compile(r"\n\s*\n")
 DEEPEST: Final = 100
@@ -123,14 +123,14 @@ def _key(key: Any) -> str:
     return shown(key)
 
 
-def mappings(value: Any) -> list[Part]:
+def mappings(value: Any) -> list[RasaFields]:
     """Return the mappings in a list; a single mapping counts as a list of one."""
     if isinstance(value, Mapping):
         return [value]
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
 
 
-def buttons_in(value: Any) -> list[Part]:
+def buttons_in(value: Any) -> list[RasaFields]:
     """Return the buttons that have a title. A string or number in a button's place becomes a button with that title.
 
     >>> buttons_in(["Yes", {"title": "No", "payload": "/deny"}, None])
@@ -143,12 +143,12 @@ def buttons_in(value: Any) -> list[Part]:
     return [one for one in found if isinstance(one, Mapping) and one.get("title")]
 
 
-def own_buttons(message: Part) -> list[Part]:
+def own_buttons(message: RasaFields) -> list[RasaFields]:
     """Return the buttons and quick replies of a message, without those of its cards."""
     return [*buttons_in(message.get("buttons")), *buttons_in(message.get("quick_replies"))]
 
 
-def payload_of(button: Part) -> str:
+def payload_of(button: RasaFields) -> str:
     """Return what pressing a button sends: its payload, or its title if it has none."""
     payload = button.get("payload")
     return str(button["title"] if payload is None else payload)

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.field_errors import sentence
+from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.text import shown, valid
 
 T = TypeVar("T")
@@ -135,11 +136,16 @@ class Availability(Value, frozen=True):
 
 
 class Line(Value, frozen=True):
-    """One line of the transcript. ``speaker``: who said it. ``text``: as a person saw it. ``at``: when."""
+    """One line of the transcript.
+
+    ``speaker``: who said it. ``text``: as a person saw it. ``at``: when. ``parts``: what it had beside text, in order; empty if
+    the text says all.
+    """
 
     speaker: Speaker
     text: str
     at: Moment
+    parts: Parts = ()
 
 
 class Guess(Value, frozen=True):

@@ -72,6 +72,7 @@ def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: 
             values=effect.values,
             message=effect.message,
             agent=effect.agent,
+            parts=effect.parts,
         )
         return [Entry.of(CUSTOMER, lane, effect.speaker.value, body)]
     return offer_entries(connection, lane, handoff_id, effect)

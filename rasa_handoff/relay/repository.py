@@ -35,6 +35,7 @@ from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import AgentSaid, CustomerSaid
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.message_parts import read_parts
 from rasa_handoff.protocol.payloads import OpenHandoffPayload, ToDeskPayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
@@ -56,10 +57,10 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 """The outbox's targets on this side."""
 
 SIDE: Final = "relay"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
-STEPS: Final[Steps] = {}
+STEPS: Final[Steps] = {2: lambda operations: operations.add_column("message", Column("parts", Text))}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 
 SAME_OUTAGE: Final = 60.0
@@ -117,6 +118,8 @@ messages = Table(
     Column("speaker", String(20), nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Float, nullable=False),
+    # What it has beside text, as JSON; null if the text says all.
+    Column("parts", Text),
 )
 
 
@@ -304,7 +307,14 @@ def conversation_of(connection: Connection, handoff_id: str) -> str | None:
 def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
     """Store a message; return False, and store nothing, if one with its id was stored in this handoff before."""
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
-    row = {"handoff": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
+    row = {
+        "handoff": handoff_id,
+        "id": said.id,
+        "speaker": speaker.value,
+        "text": said.text,
+        "at": said.at,
+        "parts": as_json(said.parts) if said.parts else None,
+    }
     if connection.dialect.name == "postgresql":
         return bool(_INSERT_IF_NEW.change(connection, row))
     if _FIND_MESSAGE.first(connection, {"handoff": handoff_id, "message": said.id}) is not None:
@@ -332,8 +342,13 @@ def offer_with_messages(connection: Connection, handoff_id: str) -> Offer:
     query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
     undelivered = {entry.id for entry in waiting_for_desk(connection, offer.conversation_id, handoff_id)}
     rows = [row for row in connection.execute(query) if row.id not in undelivered]
-    lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in rows)
+    lines = (_line(row) for row in rows)
     return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
+
+
+def _line(row: Any) -> Line:
+    parts = read_parts(msgspec.json.decode(row.parts)) if row.parts else ()
+    return Line(speaker=Speaker(row.speaker), text=row.text, at=row.at, parts=parts)
 
 
 def waiting_for_desk(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:

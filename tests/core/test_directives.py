@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.core.transcript import in_words
+from rasa_handoff.core.rasa_messages import message_in_words
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.markers import (
     Assign,
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_said(custom: Any, where: str) -> None:
 
 
 def test_the_transcript_leaves_a_directive_out() -> None:
-    assert in_words("Bye.", {"custom": {"handoff_close": True}}) == "Bye."
+    assert message_in_words("Bye.", {"custom": {"handoff_close": True}}) == "Bye."
 
 
 def test_several_are_read_and_told_apart_from_the_rest() -> None:

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.core.transcript import button_payloads, button_titles, files_in_words, in_words, transcript
+from rasa_handoff.core.rasa_messages import attachment_parts, message_in_words
+from rasa_handoff.core.transcript import button_payloads, button_titles, latest, transcript
+from rasa_handoff.protocol import message_parts as parts
+from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
+from rasa_handoff.protocol.values import Line, Speaker
 
 
 def user(text: str, **more: object) -> dict[str, object]:
@@ -57,7 +61,7 @@ def test_an_earlier_agent_is_told_apart() -> None:
     ],
 )
 def test_what_isnt_text_is_told_in_words(data: dict[str, object], words: str) -> None:
-    assert in_words("Look", data) == words
+    assert message_in_words("Look", data) == words
 
 
 def test_titles_of_cards_count_too() -> None:
@@ -88,9 +92,9 @@ def test_a_session_that_began_in_the_customers_own_turn_does_not_hide_it() -> No
 @pytest.mark.parametrize("odd", [5, "Yes", {"title": "Yes"}, [None, 7, ["Yes"], {"title": None}], True])
 def test_parts_of_any_shape_are_told_as_far_as_they_can_be(odd: object) -> None:
     for part in ("buttons", "quick_replies", "elements"):
-        assert in_words("Sure?", {part: odd}).startswith("Sure?")
+        assert message_in_words("Sure?", {part: odd}).startswith("Sure?")
         assert lines(bot("Sure?", **{part: odd}))
-    assert in_words(odd, {"elements": [{"title": "A card", "buttons": odd}]}).endswith(("A card", "]"))
+    assert message_in_words(odd, {"elements": [{"title": "A card", "buttons": odd}]}).endswith(("A card", "]"))
 
 
 @pytest.mark.parametrize(
@@ -108,10 +112,41 @@ def test_parts_of_any_shape_are_told_as_far_as_they_can_be(odd: object) -> None:
             ],
             "[Attachment: a.pdf https://x/a]",
         ),
-        ([{"type": "image", "payload": {"url": "https://x/cat.png"}}], "[Attachment: image https://x/cat.png]"),
+        ([{"type": "image", "payload": {"url": "https://x/cat.png"}}], "[Image: https://x/cat.png]"),
         (["https://x/b", 7, None, {}, ["a"]], "[Attachment: https://x/b] [Attachment: 7] [Attachment: a file]"),
-        ({"name": 5, "contentUrl": None, "contentType": "image/png"}, "[Attachment: image/png]"),
+        ({"name": 5, "contentUrl": None, "contentType": "image/png"}, "[Image: image/png]"),
     ],
 )
 def test_files_are_described_by_name_and_address(attachments: Any, words: str) -> None:
-    assert files_in_words(attachments) == words
+    assert parts.in_words(attachment_parts(attachments)) == words
+
+
+def test_a_line_has_the_parts_that_its_words_tell() -> None:
+    buttons = [{"title": "Yes", "payload": "/affirm"}, {"title": "No"}]
+    line = transcript([bot("Is it this one?", image="https://x/a.png", buttons=buttons)])[0]
+    assert line.text == "Is it this one? [Yes] [No] [Image: https://x/a.png]"
+    assert line.parts == (
+        parts.TextPart(text="Is it this one?"),
+        parts.ButtonsPart(
+            buttons=(parts.MessageButton(title="Yes", payload="/affirm"), parts.MessageButton(title="No"))
+        ),
+        parts.ImagePart(media=parts.Media(url="https://x/a.png")),
+    )
+    assert transcript([bot("Words alone.")])[0].parts == ()
+
+
+def test_a_customers_picture_is_in_the_transcript() -> None:
+    attached = {"attachments": [{"contentType": "image/png", "contentUrl": "https://x/dent.png", "name": "dent.png"}]}
+    kept = {"handoff_parts": [{"type": "location", "latitude": 1.5, "longitude": 2}, {"type": "unknown"}, 7]}
+    picture, place = transcript([user("see", metadata=attached), user("words", metadata=kept)])
+    assert picture.text == "see [Image: dent.png https://x/dent.png]"
+    assert place.parts == (parts.LocationPart(latitude=1.5, longitude=2),)
+    assert place.text == "[Location: 1.5, 2]"
+
+
+def test_the_parts_of_a_transcript_count_as_its_words_do() -> None:
+    big = parts.CustomPart(json={"blob": "x" * 90_000})
+    lines = [Line(speaker=Speaker.BOT, text="a map", at=float(number), parts=(big,)) for number in range(10)]
+    kept = latest(lines)
+    assert sum(parts.size_of(line.parts) for line in kept) <= LONGEST_TRANSCRIPT
+    assert kept[-1].parts == (big,)

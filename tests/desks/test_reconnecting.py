@@ -8,6 +8,7 @@ from aiohttp import web
 from socketio import ASGIApp, AsyncServer
 
 from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.protocol.handshake import PROTOCOL
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
 from rasa_handoff.server import accounts
 from rasa_handoff.server.run import running
@@ -96,7 +97,7 @@ class Welcoming:
 
 WELCOME = {
     "format": "rasa-handoff",
-    "protocol": 1,
+    "protocol": PROTOCOL,
     "server": "9.9",
     "epoch": "e" * 32,
     "open": [],
@@ -111,7 +112,7 @@ BEFORE = (
 
 
 async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> None:
-    server = Welcoming({**WELCOME, "protocol": 2, "news_of_protocol_2": True})
+    server = Welcoming({**WELCOME, "protocol": PROTOCOL + 1, "news_of_the_next": True})
     storage = current().relay(tmp_path)
     async with running(server.app) as url, RelaySide(OurDesk, settings_for({"url": url}, tmp_path, **storage)) as side:
         assert side.desk.connected
@@ -119,15 +120,15 @@ async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> Non
         assert side.desk.availability.staffed
 
 
-RELAYS_UPDATE = "update rasa-handoff beside Rasa to a version with protocol 2 or 3"
-SERVERS_UPDATE = "update the live-agent server to a version with protocol 1"
+RELAYS_UPDATE = "update rasa-handoff beside Rasa to a version with protocol 3 or 4"
+SERVERS_UPDATE = "update the live-agent server to a version with protocol 1 or 2"
 
 
 @pytest.mark.parametrize(
     ("welcome", "why"),
     [
-        ({**WELCOME, "protocol": 3}, f"it speaks protocol 3, this package 1: {RELAYS_UPDATE}."),
-        ({**WELCOME, "protocol": 0}, f"it speaks protocol 0, this package 1: {SERVERS_UPDATE}."),
+        ({**WELCOME, "protocol": 4}, f"it speaks protocol 4, this package 2: {RELAYS_UPDATE}."),
+        ({**WELCOME, "protocol": 0}, f"it speaks protocol 0, this package 2: {SERVERS_UPDATE}."),
         ({**WELCOME, "format": "other"}, BEFORE),
         ({name: value for name, value in WELCOME.items() if name != "format"}, BEFORE),
         ({**WELCOME, "epoch": None}, "its welcome can't be read: 'epoch' must be a text, not null."),
@@ -170,7 +171,7 @@ async def test_a_server_that_is_updated_is_spoken_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "why"),
     [
-        (3, f"This server speaks protocol 3, the relay 1: {RELAYS_UPDATE}."),
+        (4, f"This server speaks protocol 4, the relay 2: {RELAYS_UPDATE}."),
         (1, "The token isn't one of the bot 'b'. Make one: rasa-handoff token add b"),
     ],
 )

@@ -147,7 +147,8 @@ async def test_taking_again_after_a_lost_answer_is_fine(relay, desk):
     handoff = await karoo.initiate()
     first, second = await thandi.take(handoff), await thandi.take(handoff)
     assert first == second
-    assert first["conversation"]["transcript"] == [{"speaker": "customer", "text": "a person, please", "at": 1.0}]
+    said = {"speaker": "customer", "text": "a person, please", "at": 1.0, "parts": []}
+    assert first["conversation"]["transcript"] == [said]
 
 
 async def test_all_tabs_of_an_agent_and_the_others_see_the_same(relay, desk):

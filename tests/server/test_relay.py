@@ -16,7 +16,7 @@ async def test_welcome_says_who_is_there(relay, desk):
     karoo = await relay()
     (welcome,) = karoo.all("welcome")
     assert {"handoff.initiate", "handoff.transcript", "handoff.status", "message"} <= set(welcome["events"])
-    assert (welcome["format"], welcome["protocol"]) == ("rasa-handoff", 1)
+    assert (welcome["format"], welcome["protocol"]) == ("rasa-handoff", 2)
     assert welcome["server"] == "0.1.0"
     assert len(welcome["epoch"]) == 32
     assert {d["name"]: d["staffed"] for d in welcome["departments"]} == {"billing": True, "orders": False}
@@ -322,15 +322,15 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
         assert "rasa-handoff token add" in await refusal_of(stranger.connect(server.address, wrong), stranger)
 
 
-NEWER_SERVER = "update the live-agent server to a version with protocol 2 or 3."
-NEWER_RELAY = "update rasa-handoff beside Rasa to a version with protocol 1."
+NEWER_SERVER = "update the live-agent server to a version with protocol 3 or 4."
+NEWER_RELAY = "update rasa-handoff beside Rasa to a version with protocol 1 or 2."
 
 
 @pytest.mark.parametrize(
     ("auth", "sentence"),
     [
-        ({"protocol": 3}, "This server speaks protocol 1, the relay 3: " + NEWER_SERVER),
-        ({"protocol": 0}, "This server speaks protocol 1, the relay 0: " + NEWER_RELAY),
+        ({"protocol": 4}, "This server speaks protocol 2, the relay 4: " + NEWER_SERVER),
+        ({"protocol": 0}, "This server speaks protocol 2, the relay 0: " + NEWER_RELAY),
         ({"protocol": "one"}, "'protocol' must be a whole number, not a text."),
         ({"bot_id": ""}, "'bot_id' mustn't be empty."),
     ],
@@ -404,3 +404,35 @@ async def test_an_unknown_event_is_refused(relay, desk):
     for peer in (await relay(), await desk()):
         answer = await peer.call("nothing.known", {"mark": 1})
         assert (answer["ok"], answer["code"]) == (False, "unknown_event")
+
+
+PHOTO = {"type": "image", "media": {"url": "https://photos.example.org/dent.jpg", "name": "dent.jpg"}}
+PLACE = {"type": "location", "latitude": -33.92, "longitude": 18.42}
+
+
+async def test_the_parts_of_a_message_are_kept_and_shown(relay, desk):
+    thandi, karoo = await desk(), await relay()
+    line = {
+        "speaker": "bot",
+        "text": "Where? [Here]",
+        "at": 1.0,
+        "parts": [{"type": "buttons", "buttons": [{"title": "Here"}]}],
+    }
+    handoff = await karoo.initiate(transcript=[line])
+    conversation = (await thandi.take(handoff))["conversation"]
+    assert conversation["transcript"] == [line]
+    said = {
+        "handoff_id": handoff,
+        "id": "m1",
+        "number": 2,
+        "text": "[Image: dent.jpg]",
+        "at": 2.0,
+        "parts": [PHOTO, PLACE],
+    }
+    assert (await karoo.call("message", said))["ok"]
+    assert (await thandi.hears("message", id="m1"))["parts"] == [PHOTO, PLACE]
+    opened = await thandi.ask("open", handoff_id=handoff, after=0)
+    assert [message["parts"] for message in opened["conversation"]["messages"]] == [[PHOTO, PLACE]]
+    wrong = {**said, "id": "m2", "number": 3, "parts": [{"type": "image"}]}
+    answer = await karoo.call("message", wrong)
+    assert (answer["code"], "parts" in answer["error"]) == ("invalid", True)

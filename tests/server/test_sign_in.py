@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.handshake import PROTOCOL
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
 from rasa_handoff.testing.scripted_desk import PASSWORD, cookies, post_form
@@ -163,7 +164,7 @@ async def test_health_says_ok_and_which_versions_run(server, http, database):
             "database": database.partition(":")[0],
             "dead_letters": 0,
             "format": "rasa-handoff",
-            "protocol": 1,
+            "protocol": PROTOCOL,
             "version": "0.1.0",
         }
 

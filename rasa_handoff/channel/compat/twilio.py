@@ -22,7 +22,7 @@ from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[im
 
 from rasa_handoff.channel.compat import http_answers
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent
-from rasa_handoff.core.transcript import in_words
+from rasa_handoff.core.rasa_messages import message_in_words
 from rasa_handoff.protocol.text import valid_text
 
 NOT_IN_XML: Final = re.compile("[^\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -84,4 +84,4 @@ class HandoffTwilioVoice(AsksWhileSilent, TwilioVoiceInput):
 
 
 def _speakable(message: dict[str, Any]) -> dict[str, Any]:
-    return {**message, "text": NOT_IN_XML.sub("", str(message.get("text") or in_words(None, message)))}
+    return {**message, "text": NOT_IN_XML.sub("", str(message.get("text") or message_in_words(None, message)))}

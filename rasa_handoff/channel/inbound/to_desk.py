@@ -15,18 +15,21 @@ from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.conversation import LEAVING_MESSAGE
-from rasa_handoff.core.transcript import COMMAND, files_in_words
+from rasa_handoff.core.rasa_messages import attachment_parts
+from rasa_handoff.core.transcript import COMMAND
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.message_parts import AnyPart, TextPart, in_words, worth_keeping
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 
 log = get_log(__name__)
 
 SHOWN_SECONDS: Final = 1.0
 """How long an answer waits until it is known whether its question was shown."""
+WORDLESS: Final = "[a message without text]"
 RETURN_SECONDS: Final = 5.0
 """How long the request of a customer who leaves waits for the bot's first message."""
 
@@ -67,9 +70,10 @@ class ToDesk:
             return
         text = await self._named_payload((message.text or "").strip(), conversation)
         common = self._common_fields(channel, message, is_first)
+        parts = _parts(text, message, conversation)
         content: dict[str, Any] = {
             "id": message.message_id,
-            "text": _as_read(text, message, conversation),
+            "text": in_words(parts) or WORDLESS,
             "at": time.time(),
         }
         if len(content["text"]) > LONGEST_MESSAGE:
@@ -82,7 +86,7 @@ class ToDesk:
             await self._apply(events.CustomerLeaving(**common, **content))
         else:
             try:
-                await self._apply(events.CustomerSaid(**common, **content))
+                await self._apply(events.CustomerSaid(**common, **content, parts=worth_keeping(parts)))
             except Refused as problem:
                 log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
@@ -124,13 +128,12 @@ class ToDesk:
                 await asyncio.wait_for(returned, RETURN_SECONDS)
 
 
-def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
-    """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
+def _parts(text: str, message: UserMessage, conversation: Conversation) -> tuple[AnyPart, ...]:
+    """Return the customer's message as a person reads it: buttons by their titles, and what came with it."""
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
-        return conversation.titles[text]
-    attachments = _attachments(message)
-    described = files_in_words(attachments) if attachments else ""
-    return " ".join(part for part in (text, described) if part) or "[a message without text]"
+        return (TextPart(text=conversation.titles[text]),)
+    words = (TextPart(text=text),) if text else ()
+    return *words, *attachment_parts(_attachments(message))
 
 
 def only_fetches(message: UserMessage, method: DeliveryMethod) -> bool:

@@ -27,7 +27,7 @@ from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches, outdated_keys
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.outdated_notices import REPLACED_BY
-from rasa_handoff.core.transcript import in_words
+from rasa_handoff.core.rasa_messages import message_in_words, rasa_message
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
@@ -276,8 +276,13 @@ class Customers:
         if body.response is not None:
             message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
             return await self._as_question(message, body.response, entry.lane, channel)
+        message = rasa_message(body.parts) if body.parts else {"text": body.text or ""}
         method = self._delivery_methods.get(channel)
-        return {"text": method.written(body.text or "") if method is not None else body.text}
+        return (
+            {**message, "text": method.written(message["text"])}
+            if method is not None and "text" in message
+            else message
+        )
 
     async def _values(self, entry: Entry, channel: str) -> dict[str, Any]:
         async def words(response: str, values: Mapping[str, Any]) -> str:
@@ -335,7 +340,7 @@ class Customers:
             return [_report(lane, entry, Status.DELIVERED)]
         if entry.name != Speaker.SYSTEM.value:
             return []  # the bot's messages come from the tracker and are already in it
-        text = in_words(message.get("text"), message)
+        text = message_in_words(message.get("text"), message)
         body = entry.read(CustomerBody)
         about: dict[str, Any] = {"handoff_id": body.handoff_id, "id": body.id, "response": body.response or ""}
         choices = choices_of(message) if body.response in QUESTIONS else ()

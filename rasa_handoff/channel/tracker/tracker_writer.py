@@ -26,6 +26,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import ReturnToBot
 from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.names import PARTS_KEY
 from rasa_handoff.protocol.outbox_bodies import (
     AgentSaidBody,
     CustomerSaidBody,
@@ -37,7 +38,7 @@ from rasa_handoff.protocol.outbox_bodies import (
     TurnBody,
     UnpauseBody,
 )
-from rasa_handoff.protocol.values import Offer
+from rasa_handoff.protocol.values import Offer, plain
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 
@@ -230,7 +231,9 @@ def agent_event(body: AgentSaidBody) -> Event:
 
 
 def _attached(body: CustomerSaidBody | AgentSaidBody) -> dict[str, Any]:
-    return {"attachments": body.attachments} if body.attachments else {}
+    """Return what the message has beside text, in the event's metadata; its text says the same in words."""
+    parts = {PARTS_KEY: plain(body.parts)} if body.parts else {}
+    return {"attachments": body.attachments, **parts} if body.attachments else parts
 
 
 def _notice_event(body: NoticeBody) -> Event:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rasa_handoff.core.transcript import in_words
+from rasa_handoff.core.rasa_messages import message_in_words
 from rasa_handoff.platforms.answers import PlatformAnswer, Say
 from rasa_handoff.platforms.liveperson.answer_parts import (
     ACTIONS,
@@ -94,7 +94,7 @@ def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
     link = [Text(text=str(unfit["image"]))] if unfit["image"] else []
     buttons = own_buttons(message)
     if quick_replies and text and buttons and not contents and not any(map(url_of, buttons)):
-        question = in_words(text, {"buttons": unfit["buttons"]})
+        question = message_in_words(text, {"buttons": unfit["buttons"]})
         words = [*link, *_elements_in_words(unfit)]
         if not fit["buttons"]:
             return [Text(text=question), *words]
@@ -104,7 +104,7 @@ def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
         contents.append(vertical_element([button_element(button) for button in fit["buttons"]]))
     said: list[Saying] = [*([Text(text=text)] if text else []), *link, *_elements_in_words(unfit)]
     if unfit["buttons"]:
-        said.append(Text(text=in_words(None, _with_addresses({"buttons": unfit["buttons"]}))))
+        said.append(Text(text=message_in_words(None, _with_addresses({"buttons": unfit["buttons"]}))))
     said += _checked(contents, fit) if contents else []
     if message.get("attachment"):
         said.append(Text(text=str(message["attachment"])))
@@ -112,7 +112,7 @@ def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
 
 
 def _elements_in_words(message: Element) -> list[Saying]:
-    return [Text(text=in_words(None, _with_addresses({"elements": [one]}))) for one in message["elements"]]
+    return [Text(text=message_in_words(None, _with_addresses({"elements": [one]}))) for one in message["elements"]]
 
 
 def _checked(contents: Sequence[Element], message: Mapping[str, Any]) -> list[Saying]:
@@ -122,7 +122,7 @@ def _checked(contents: Sequence[Element], message: Mapping[str, Any]) -> list[Sa
             check(content)
     except UnfitContent as problem:
         log.warning("A message is sent as text, since LivePerson wouldn't show it: %s.", problem)
-        return [Text(text=in_words(message.get("text"), _with_addresses(message)))]
+        return [Text(text=message_in_words(message.get("text"), _with_addresses(message)))]
     return [Rich(content=content) for content in contents]
 
 

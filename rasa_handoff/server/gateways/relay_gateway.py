@@ -345,7 +345,7 @@ class RelayGateway:
         message = read(MessagePayload, data)
         if message.speaker is not Speaker.CUSTOMER:
             raise Refused("invalid", "A relay says only what the customer said: 'speaker' must be 'customer'.")
-        event = CustomerWrote(at=message.at, id=message.id, text=message.text)
+        event = CustomerWrote(at=message.at, id=message.id, text=message.text, parts=message.parts)
         await self._conversations.customer_said(RELAY, self._bot(sid), message.handoff_id, event)
 
     async def _message_status(self, sid: str, data: Any) -> None:

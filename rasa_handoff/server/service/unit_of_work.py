@@ -158,6 +158,7 @@ class UnitOfWork:
             text=effect.text,
             at=effect.at,
             agent=message.agent,
+            parts=effect.parts,
         )
         return self._send(after, said)
 

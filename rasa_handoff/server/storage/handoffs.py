@@ -17,6 +17,7 @@ from rasa_handoff.core.assignment_events import KeepMessage
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.message_parts import read_parts
 from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
@@ -402,8 +403,10 @@ def add_message(connection: Connection, record: Record, kept: KeepMessage) -> tu
         at=kept.at,
         status=Status.STORED,
         reason=None,
+        parts=kept.parts,
     )
-    row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id}
+    parts = as_json(kept.parts) if kept.parts else None
+    row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id, "parts": parts}
     _INSERT_MESSAGE.change(connection, row)
     return replace(record, seq=message.seq), message
 
@@ -466,4 +469,5 @@ def _message(row: Any) -> Message:
         at=row.at,
         status=Status(row.status),
         reason=row.reason,
+        parts=read_parts(msgspec.json.decode(row.parts)) if row.parts else (),
     )

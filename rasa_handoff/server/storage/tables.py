@@ -112,10 +112,10 @@ def _reason(problem: Exception) -> str:
 
 
 SIDE: Final = "server"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
-STEPS: Final[Steps] = {}
+STEPS: Final[Steps] = {2: lambda operations: operations.add_column("messages", Column("parts", Text))}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 LONGEST_NAME: Final = 100
 LONGEST_EMAIL: Final = 254
@@ -299,6 +299,8 @@ MESSAGES: Final = Table(
     Column("at", Float, nullable=False),
     Column("status", String(20), nullable=False),
     Column("reason", Text),
+    # What it has beside text, as JSON; null if the text says all.
+    Column("parts", Text),
     UniqueConstraint("handoff_id", "id"),
 )
 

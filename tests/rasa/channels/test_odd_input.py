@@ -201,11 +201,15 @@ async def test_what_comes_with_a_message_is_described(
     await customer.say("My invoice is wrong")
     customer.attachments = [copy, {"contentType": "image/png", "name": "invoice.png", "contentUrl": "https://files/i"}]
     await customer.say("Look")
-    await thandi.hears("message", text="Look [Attachment: invoice.png https://files/i]")
+    shown = await thandi.hears("message", text="Look [Image: invoice.png https://files/i]")
+    picture = {"url": "https://files/i", "name": "invoice.png", "type": "image/png"}
+    assert shown["parts"] == [{"type": "text", "text": "Look"}, {"type": "image", "media": picture}]
     words = heard_from_customer(thandi, handoff_id)
-    assert words[-2:] == ["My invoice is wrong", "Look [Attachment: invoice.png https://files/i]"], words
+    assert words[-2:] == ["My invoice is wrong", "Look [Image: invoice.png https://files/i]"], words
     customer.attachments = ()
     await give_back(rasa, thandi, customer, handoff_id)
+    kept = next(event for event in await rasa.events(customer.id) if event.get("text") == shown["text"])
+    assert kept["metadata"]["handoff_parts"] == shown["parts"]
 
 
 async def test_slacks_markup_is_read_and_written_by_nobody(

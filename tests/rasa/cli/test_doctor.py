@@ -201,7 +201,7 @@ def test_after_init_only_the_desk_is_missing(handed: Path) -> None:
         ),
         (
             b'{"status": "ok", "format": "rasa-handoff", "version": "9.0.0", "protocol": 9}',
-            "speaks protocol 9, this package 1",
+            "speaks protocol 9, this package 2",
             1,
         ),
         (

@@ -189,6 +189,6 @@ async def test_words_to_an_agent_that_fail_are_told(rasa: RasaServer, thandi: Sc
     await eventually(lambda: rasa.channel.desk.availability.staffed)
     await rasa.texts("/execute_handoff")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rasa_handoff.channel.inbound.to_desk._as_read", broken)
+        patch.setattr("rasa_handoff.channel.inbound.to_desk._parts", broken)
         assert await rasa.texts("are you there?") == [NOT_TAKEN]
     assert await rasa.texts("are you there?") == []
