@@ -10,7 +10,7 @@ from typing import Any, Final
 from rasa.core.channels.channel import UserMessage
 
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.choices import NO, PAYLOADS, WAYS_OUT, event_of, payload_meant
+from rasa_handoff.channel.outbound.choices import NO, PAYLOADS, WAYS_OUT, event_of, payload_meant, plain_answer
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
@@ -104,7 +104,7 @@ class ToDesk:
 
     async def _named_payload(self, text: str, conversation: Conversation) -> str:
         """Return the payload of the choice that the text names, if a question is open; else the text itself."""
-        if conversation.state is Control.CONTACT and text.casefold() == NO:
+        if conversation.state is Control.CONTACT and plain_answer(text) == NO:
             return names.WITHOUT_CONTACT_PAYLOAD
         asked = conversation.state is Control.CONTACT or (conversation.state is Control.WAITING and conversation.asked)
         if asked and not conversation.choices:

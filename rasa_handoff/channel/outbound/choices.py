@@ -1,8 +1,8 @@
 """The choices of the relay's questions: the buttons that a question is shown with, and what a customer's answer means.
 
 A question is open from the moment it is shown until it is answered, or no longer matters. While it is open, a choice is made by
-its number, by its title in any case, or by its payload, on every channel: on some, such as ``twilio``, customers have no
-buttons to press.
+its number, its title, the title's first words where they fit no other choice, or its payload, on every channel: on some, such as
+``twilio``, customers have no buttons to press. Case, blanks and closing punctuation don't matter.
 """
 
 import re
@@ -43,7 +43,9 @@ NO: Final = "no"
 """Typed for "without a contact", whatever title that button has."""
 MOST_OPEN: Final = 100_000
 """The most conversations whose open question is remembered."""
-NUMBER: Final = re.compile(r"\(?(\d{1,2})[.):]?")
+NUMBER: Final = re.compile(r"\(?(\d{1,2})")
+CLOSING: Final = " .,;:!?)\u2026\u3002\uff01\uff1f"
+"""Closing punctuation, that of Chinese and Japanese too."""
 
 
 async def with_choices(
@@ -65,22 +67,28 @@ def choices_of(message: Mapping[str, Any]) -> tuple[ShownChoice, ...]:
 
 
 def payload_meant(text: str, choices: Sequence[ShownChoice]) -> str | None:
-    """Return the payload of the choice that a customer's answer names by its title, number or payload; None if it names none.
+    """Return the payload of the choice that a customer's answer names; None if it names none, or several.
 
-    >>> payload_meant(" 2. ", (ShownChoice(title="Wait", payload="/wait"), ShownChoice(title="Leave", payload="/leave")))
-    '/leave'
+    >>> choices = (ShownChoice(title="Wait", payload="/wait"), ShownChoice(title="Leave a message", payload="/leave"))
+    >>> payload_meant(" 2. ", choices), payload_meant("leave a message!", choices), payload_meant("Leave", choices)
+    ('/leave', '/leave', '/leave')
     """
-    said = _plain(text)
+    said = plain_answer(text)
     for choice in choices:
-        if said in (_plain(choice.title), _plain(choice.payload)):
+        if said in (plain_answer(choice.title), plain_answer(choice.payload)):
             return choice.payload
     number = NUMBER.fullmatch(said)
-    chosen = int(number[1]) if number is not None else 0
-    return choices[chosen - 1].payload if 0 < chosen <= len(choices) else None
+    if number is not None:
+        chosen = int(number[1])
+        return choices[chosen - 1].payload if 0 < chosen <= len(choices) else None
+    begun = [choice.payload for choice in choices if said and plain_answer(choice.title).startswith(f"{said} ")]
+    return begun[0] if len(begun) == 1 else None
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def plain_answer(text: str) -> str:
+    """Return an answer without regard to case, blanks and closing punctuation."""
+    plain = " ".join(text.split()).casefold()
+    return plain.rstrip(CLOSING) or plain
 
 
 def as_lines(message: dict[str, Any], output: OutputChannel) -> dict[str, Any]:

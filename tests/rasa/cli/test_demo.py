@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.protocol.handshake import PROTOCOL
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import eventually_blocking
 from tests.support.paths import ROOT
@@ -111,7 +112,7 @@ def test_it_starts_tells_and_leaves_nothing_behind(bot: Path, ports: dict[str, s
         assert len([path for path in databases if path.suffix == ".db"]) == 3  # the desk's, the relay's and Rasa's
         open_to_others = [path.name for path in [*logs, *databases] if path.stat().st_mode & 0o077]
         assert open_to_others == []
-        assert '"protocol":1' in get(f"http://127.0.0.1:{ports['DESK_PORT']}/health").replace(" ", "")
+        assert f'"protocol":{PROTOCOL}' in get(f"http://127.0.0.1:{ports['DESK_PORT']}/health").replace(" ", "")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     finally:

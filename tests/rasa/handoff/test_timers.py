@@ -97,7 +97,7 @@ async def test_what_names_no_choice_are_words_and_the_question_stays(serve: Any,
         await rasa.texts("/execute_handoff")
         await rasa.texts("2")
         await asked(rasa)
-        for words in ("4", "0", "I have 2 parcels", "leave"):
+        for words in ("4", "0", "I have 2 parcels", "leaving"):
             await rasa.texts(words)
         handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
         assert "patience" in (await rasa.texts("GO ON WAITING"))[-1]
@@ -108,7 +108,7 @@ async def test_what_names_no_choice_are_words_and_the_question_stays(serve: Any,
         await thandi.hears("message", text="3")
         opened = await thandi.ask("open", handoff_id=handoff_id, after=0)
         said = [one["text"] for one in opened["conversation"]["messages"] if one["speaker"] == "customer"]
-        assert said == ["2", "hm", "4", "0", "I have 2 parcels", "leave", "1", "3"]
+        assert said == ["2", "hm", "4", "0", "I have 2 parcels", "leaving", "1", "3"]
 
 
 async def test_a_choice_is_made_after_a_restart_too(serve: Any, thandi: ScriptedAgent) -> None:
