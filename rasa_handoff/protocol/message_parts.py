@@ -7,7 +7,7 @@ clients, a Tkinter window.
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -49,7 +49,7 @@ class Media(_Value, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """Its name and its address, as far as they are known; else its type."""
+        """Return its name and its address, as far as they are known; else its type."""
         return " ".join(one for one in (self.name or (None if self.url else self.type or "a file"), self.url) if one)
 
 
@@ -66,7 +66,7 @@ class MessageButton(_Value, frozen=True, kw_only=True):
 
     @property
     def meaning(self) -> str:
-        """What pressing it sends."""
+        """Return what pressing it sends."""
         return self.title if self.payload is None else self.payload
 
 
@@ -78,61 +78,56 @@ class Part(_Value, frozen=True, kw_only=True, tag_field="type"):
 
     @property
     def words(self) -> str:
-        """The part in words; empty if there is nothing to read."""
+        """Return the part in words; empty if there is nothing to read."""
         raise NotImplementedError
 
 
 class TextPart(Part, frozen=True, kw_only=True, tag="text"):
-    """``text``: as a person reads it."""
+    """Words. ``text``: as a person reads them."""
 
     text: LongText
 
     @property
     def words(self) -> str:
-        """The text."""
+        """Return the text."""
         return self.text
 
 
 class MediaPart(Part, frozen=True, kw_only=True):
-    """Base of the parts that have a file. ``media``: where it is."""
+    """Base of the parts that have a file. ``label``: what their words call it. ``media``: where it is."""
+
+    label: ClassVar[str] = ""
 
     media: Media
+
+    @property
+    def words(self) -> str:
+        """Return what kind of file it is, and which."""
+        return f"[{self.label}: {self.media.words}]"
 
 
 class ImagePart(MediaPart, frozen=True, kw_only=True, tag="image"):
     """A picture. ``media``: where it is."""
 
-    @property
-    def words(self) -> str:
-        """That it is a picture, and which."""
-        return f"[Image: {self.media.words}]"
+    label = "Image"
 
 
 class FilePart(MediaPart, frozen=True, kw_only=True, tag="file"):
     """A file. ``media``: where it is."""
 
-    @property
-    def words(self) -> str:
-        """That it is a file, and which."""
-        return f"[Attachment: {self.media.words}]"
+    label = "Attachment"
 
 
 class AudioPart(MediaPart, frozen=True, kw_only=True, tag="audio"):
     """A voice note, or another recording. ``media``: where it is."""
 
-    @property
-    def words(self) -> str:
-        """That it is a recording, and which."""
-        return f"[Audio: {self.media.words}]"
+    label = "Audio"
 
 
 class VideoPart(MediaPart, frozen=True, kw_only=True, tag="video"):
     """A film. ``media``: where it is."""
 
-    @property
-    def words(self) -> str:
-        """That it is a film, and which."""
-        return f"[Video: {self.media.words}]"
+    label = "Video"
 
 
 class LocationPart(Part, frozen=True, kw_only=True, tag="location"):
@@ -145,7 +140,7 @@ class LocationPart(Part, frozen=True, kw_only=True, tag="location"):
 
     @property
     def words(self) -> str:
-        """Its name and address, and its degrees."""
+        """Return its name and address, and its degrees."""
         degrees = f"{self.latitude:g}, {self.longitude:g}"
         return f"[Location: {', '.join(one for one in (self.name, self.address, degrees) if one)}]"
 
@@ -159,20 +154,23 @@ class ContactPart(Part, frozen=True, kw_only=True, tag="contact"):
 
     @property
     def words(self) -> str:
-        """What is known."""
+        """Return what is known of them."""
         known = ", ".join(one for one in (self.name, self.phone, self.email) if one)
         return f"[Contact: {known or 'nothing is known'}]"
 
 
 class ButtonsPart(Part, frozen=True, kw_only=True, tag="buttons"):
-    """What the customer may choose. ``buttons``: in their order. ``quick``: whether they vanish once one is chosen."""
+    """Buttons, of which the customer may choose one.
+
+    ``buttons``: in their order. ``quick``: whether they vanish once one is chosen.
+    """
 
     buttons: Buttons
     quick: bool = False
 
     @property
     def words(self) -> str:
-        """Their titles."""
+        """Return their titles."""
         return " ".join(f"[{button.title}]" for button in self.buttons)
 
 
@@ -186,7 +184,7 @@ class CardPart(Part, frozen=True, kw_only=True, tag="card"):
 
     @property
     def words(self) -> str:
-        """Its lines, its picture and the titles of its buttons."""
+        """Return its lines, its picture and the titles of its buttons."""
         lines = ": ".join(one for one in (self.title, self.subtitle) if one)
         picture = ImagePart(media=self.image).words if self.image is not None else ""
         return " ".join(one for one in (lines, picture, ButtonsPart(buttons=self.buttons).words) if one)
@@ -199,7 +197,7 @@ class CustomPart(Part, frozen=True, kw_only=True, tag="custom"):
 
     @property
     def words(self) -> str:
-        """Its text, if it has one."""
+        """Return its text, if it has one."""
         text = self.json.get("text") if isinstance(self.json, dict) else None
         return str(text) if text else ONLY_IN_WINDOW
 
@@ -232,10 +230,14 @@ def in_words(parts: Iterable[AnyPart]) -> str:
 
 
 def worth_keeping(parts: Sequence[AnyPart]) -> tuple[AnyPart, ...]:
-    """Return the parts that a message has beside its words: none if they say all, and only those that a peer can read."""
-    if all(isinstance(part, TextPart) for part in parts):
-        return ()
-    return tuple(part for part in parts if _can_be_read(part))[:MOST_PARTS]
+    """Return the parts that a message has beside its words; none if they say all.
+
+    What a peer couldn't read, and what goes beyond ``MOST_PARTS``, becomes a part of words: who shows parts shows all.
+    """
+    kept = [part if _can_be_read(part) else _said(part.words) for part in parts]
+    if len(kept) > MOST_PARTS:
+        kept[MOST_PARTS - 1 :] = [_said(in_words(kept[MOST_PARTS - 1 :]))]
+    return () if all(isinstance(part, TextPart) for part in kept) else tuple(kept)
 
 
 def read_parts(stored: Any) -> tuple[AnyPart, ...]:
@@ -251,6 +253,10 @@ def read_parts(stored: Any) -> tuple[AnyPart, ...]:
 def size_of(parts: Sequence[AnyPart]) -> int:
     """Return the bytes that parts take in a payload; 0 for none."""
     return len(_encode(parts)) if parts else 0
+
+
+def _said(words: str) -> TextPart:
+    return TextPart(text=words if len(words) <= LONGEST_MESSAGE else f"{words[: LONGEST_MESSAGE - 1]}…")
 
 
 def _can_be_read(part: AnyPart) -> bool:

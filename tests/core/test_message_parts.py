@@ -7,6 +7,7 @@ import pytest
 
 from rasa_handoff.core.rasa_messages import bot_parts, rasa_message
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (
     LONGEST_PART,
     MOST_PARTS,
@@ -74,8 +75,20 @@ def test_what_a_peer_could_not_read_is_told_in_words_only() -> None:
         ImagePart(media=Media(url="https://x/" + "a" * 2000)),
         CustomPart(json={"odd": {1, 2}, "lone": "\ud83d"}),
     ]
-    assert worth_keeping([*unfit, picture]) == (picture,)
-    assert len(worth_keeping([picture] * (MOST_PARTS + 5))) == MOST_PARTS
+    *shown, last = worth_keeping([*unfit, picture])
+    assert last == picture
+    assert [part.words for part in shown[1:]] == [part.words for part in unfit[1:]]
+    assert shown[0] == TextPart(text="[a message only the chat window can show]")
+    assert all(isinstance(part, TextPart) for part in shown)
+    many = worth_keeping([picture] * (MOST_PARTS + 5))
+    assert many[:-1] == (picture,) * (MOST_PARTS - 1)
+    assert many[-1] == TextPart(text=in_words([picture] * 6))
+    long = worth_keeping([TextPart(text="x" * 30_000), picture])[0]
+    assert len(long.words) == LONGEST_MESSAGE
+    read(
+        MessagePayload,
+        plain(MessagePayload(handoff_id="h", id="m", text="t", at=1.0, parts=(long, *shown, *many)[:20])),
+    )
 
 
 @pytest.mark.parametrize(

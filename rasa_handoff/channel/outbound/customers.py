@@ -278,11 +278,9 @@ class Customers:
             return await self._as_question(message, body.response, entry.lane, channel)
         message = rasa_message(body.parts) if body.parts else {"text": body.text or ""}
         method = self._delivery_methods.get(channel)
-        return (
-            {**message, "text": method.written(message["text"])}
-            if method is not None and "text" in message
-            else message
-        )
+        if method is not None and "text" in message:
+            message["text"] = method.written(message["text"])
+        return message
 
     async def _values(self, entry: Entry, channel: str) -> dict[str, Any]:
         async def words(response: str, values: Mapping[str, Any]) -> str:
