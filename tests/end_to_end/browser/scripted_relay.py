@@ -40,7 +40,7 @@ class Relay:
         self._client.on("connect", self._greet, namespace=NAMESPACE)
 
     async def connect(self, address: str) -> None:
-        auth: dict[str, Any] = {"format": "rasa-handoff", "protocol": 1, "token": None, "bot_id": self.bot_id}
+        auth: dict[str, Any] = {"format": "rasa-handoff", "protocol": 2, "token": None, "bot_id": self.bot_id}
         await self._client.connect(address, namespaces=[NAMESPACE], auth=auth, transports=["websocket"])
         await eventually(lambda: self.all("welcome"))
 
@@ -76,8 +76,9 @@ class Relay:
         body = {"transcript": lines, "bot": BOT_STATE, "contact": {"name": "Naledi Dube"}, "language": "zu"}
         assert (await self._send("handoff.transcript", handoff_id, body))["ok"]
 
-    async def say(self, handoff_id: str, text: str) -> None:
-        answer = await self._send("message", handoff_id, {"speaker": "customer", "text": text, "at": time.time()})
+    async def say(self, handoff_id: str, text: str, *parts: dict[str, Any]) -> None:
+        body = {"speaker": "customer", "text": text, "at": time.time(), "parts": parts}
+        answer = await self._send("message", handoff_id, body)
         assert answer["ok"], answer
 
     async def mark(self, handoff_id: str, message_id: str, status: str, reason: str | None = None) -> None:

@@ -82,12 +82,18 @@ export function icon(name) {
  * @returns {(string | HTMLElement)[]}
  */
 export function withLinks(text) {
-  return linkParts(text).map(({ text: part, href }) => (href === null ? part : link(part, href)));
+  return linkParts(text).map(({ text: part, href }) => (href === null ? part : outwardLink(href, { dir: "ltr" }, part)));
 }
 
-/** @param {string} address @param {string} href */
-function link(address, href) {
-  return el("a", { href, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
+/**
+ * Make a link that opens in a tab of its own, which learns nothing of the desk.
+ *
+ * @param {string} href
+ * @param {Record<string, Attribute>} attributes
+ * @param {...(Node | string)} children
+ */
+export function outwardLink(href, attributes, ...children) {
+  return el("a", { ...attributes, href, target: "_blank", rel: "noopener noreferrer" }, ...children);
 }
 
 /**

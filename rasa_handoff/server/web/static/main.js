@@ -18,6 +18,8 @@
  *   take-this       takes the opened conversation: from the queue, or over from a colleague who doesn't answer
  *   transcript-line a line from before the handoff (data-speaker);  transcript-follows while the transcript can't be read yet
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
+ *   part-<kind>     in a message or line: image, audio, video, file (stored at the desk; in it part-download), elsewhere (a
+ *                   link to another server; data-kind), missing, location, contact, buttons, card, custom
  *   unsent          a message the server doesn't have yet;  in it send-again and discard
  *   customer-typing shown while the customer types
  *   composer, send  the field and its button
@@ -35,6 +37,7 @@ import { Alerts, notificationPermission } from "./alerts.js";
 import { conversationInAddress, loadSaved, onSeenElsewhere, removeDrafts, saveChanges } from "./browser-storage.js";
 import { DeskSocket } from "./desk-socket.js";
 import "./elements/register.js";
+import { MediaAddresses } from "./media-addresses.js";
 import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
 import { initialState } from "./reducer.js";
@@ -52,6 +55,7 @@ const today = () => new Date().toDateString();
 const store = new Store(initialState({ ...loadSaved(), permission: notificationPermission(), day: today() }));
 const socket = new DeskSocket((event) => store.dispatch(event));
 const outbox = new Outbox(store, (event, payload) => socket.request(event, payload));
+const addresses = new MediaAddresses((event, payload) => socket.request(event, payload));
 const operations = new Operations(store, socket, outbox);
 const liveRegion = /** @type {HTMLElement} */ (document.querySelector("#announcements"));
 const alerts = new Alerts(liveRegion, (id) => operations.select(id));
@@ -65,6 +69,7 @@ const commands = {
   "send message": ({ handoff_id, text }) => operations.sendMessage(handoff_id, text),
   "retry message": ({ id }) => operations.retryMessage(id),
   "discard message": ({ id }) => store.dispatch({ type: "message removed", id }),
+  "media address": ({ handoff_id, id, done }) => addresses.ask(handoff_id, id, done),
   typing: ({ handoff_id, on }) => operations.sendTyping(handoff_id, on),
   presence: ({ online }) => operations.setPresence(online),
   sound: ({ on }) => store.dispatch({ type: "sound changed", on }),

@@ -257,7 +257,12 @@ function mergeMessages(known, arrived) {
 /** @param {Message} one @param {Message} other */
 function isSame(one, other) {
   const keys = /** @type {(keyof Message)[]} */ (Object.keys(other));
-  return keys.every((key) => one[key] === other[key]);
+  return keys.every((key) => (key === "parts" ? sameParts(one.parts, other.parts) : one[key] === other[key]));
+}
+
+/** Parts are read anew from each payload, so they are compared by what they say. @param {unknown} one @param {unknown} other */
+function sameParts(one, other) {
+  return one === other || JSON.stringify(one ?? []) === JSON.stringify(other ?? []);
 }
 
 /**

@@ -6,13 +6,27 @@
  *   wait: number | null}} Department
  * @typedef {{id: string, name: string}} Agent
  * @typedef {{name: string | null, email: string | null, phone: string | null}} Contact
- * @typedef {{speaker: "customer" | "bot" | "agent" | "system", text: string, at: number}} Line
+ * Where a picture or a file is: stored under `id`, or elsewhere at `url`.
+ * @typedef {{id?: string | null, url?: string | null, name?: string | null, type?: string | null,
+ *   size?: number | null}} Media
+ * @typedef {{title: string, payload?: string | null, url?: string | null}} Button
+ * @typedef {{type: "text", text: string}} TextPart
+ * @typedef {{type: "image" | "file" | "audio" | "video", media: Media}} MediaPart
+ * @typedef {{type: "location", latitude: number, longitude: number, name?: string | null,
+ *   address?: string | null}} LocationPart
+ * @typedef {{type: "contact", name?: string | null, phone?: string | null, email?: string | null}} ContactPart
+ * @typedef {{type: "buttons", buttons: Button[], quick?: boolean}} ButtonsPart
+ * @typedef {{type: "card", title?: string | null, subtitle?: string | null, image?: Media | null,
+ *   buttons?: Button[]}} CardPart
+ * @typedef {{type: "custom", json: any}} CustomPart
+ * @typedef {TextPart | MediaPart | LocationPart | ContactPart | ButtonsPart | CardPart | CustomPart} Part
+ * @typedef {{speaker: "customer" | "bot" | "agent" | "system", text: string, at: number, parts?: Part[]}} Line
  * @typedef {{name: string, type: string, values: any[] | null}} Slot
  * @typedef {{slots: Record<string, any>, intents: {name: string, confidence: number}[],
  *   form: string | null, settable: Slot[]}} BotState
  * @typedef {"stored" | "waiting" | "delivered" | "read" | "failed"} Status
  * @typedef {{id: string, seq: number, speaker: "customer" | "agent" | "system", agent: string | null,
- *   text: string, at: number, status: Status, reason: string | null}} Message
+ *   text: string, at: number, status: Status, reason: string | null, parts?: Part[]}} Message
  * @typedef {{handoff_id: string, bot_id: string, short_id: string,
  *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
  *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
@@ -27,7 +41,7 @@
  *
  * An acknowledgement. `code` "offline" is our own: no answer came, the message is kept.
  * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
- *   message?: Message}} Answer
+ *   message?: Message, addresses?: Record<string, string>}} Answer
  *
  * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,

@@ -1,4 +1,5 @@
 // @ts-check
+import { emailLink, phoneLink } from "../contact-links.js";
 import { el, inside, setText } from "../dom.js";
 import { clockTime, languageName, readable } from "../formatting.js";
 import { KeyedList } from "../keyed-list.js";
@@ -12,10 +13,6 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").Details} Details */
 /** @typedef {{name: string, value: string, label?: string, href?: string, testid?: string}} Fact */
 /** @typedef {{name: string, confidence: number}} Intent */
-
-/** A contact that fits one of these is shown as a link; a customer may have answered anything when asked for it. */
-const EMAIL = /^[^\s@]+@[^\s@]+$/;
-const PHONE = /^\+?[\d\s()./-]*\d[\d\s()./-]*$/;
 
 /** What is known about the customer and what the bot knew. */
 export class ContextPanel extends View {
@@ -106,8 +103,8 @@ function contactFacts({ contact }) {
   const { name, email, phone } = contact;
   return [
     ...factIf("Name", name),
-    ...factIf("E-mail", email, linkIf(EMAIL, "mailto:", email)),
-    ...factIf("Phone", phone, linkIf(PHONE, "tel:", phone)),
+    ...factIf("E-mail", email, emailLink(email)),
+    ...factIf("Phone", phone, phoneLink(phone)),
     ...(name || email || phone ? [] : factIf("Contact", "not known")),
   ];
 }
@@ -151,12 +148,6 @@ function slotFacts({ bot }) {
  */
 function factIf(name, value, href) {
   return value ? [{ name, value: stripDirectionControls(value), href }] : [];
-}
-
-/** @param {RegExp} pattern @param {string} scheme @param {string | null | undefined} value */
-function linkIf(pattern, scheme, value) {
-  const bare = stripDirectionControls(value ?? "");
-  return pattern.test(bare) ? `${scheme}${encodeURIComponent(bare)}` : undefined;
 }
 
 /** Names with their values. */

@@ -61,6 +61,8 @@ export class ConversationView extends View {
     this.#scroller.addEventListener("scroll", () => (this.#staysAtEnd = this.#isAtEnd()));
     // A keyboard on a phone, or a growing composer, takes room away.
     new ResizeObserver(() => this.#scrollToEnd()).observe(this.#scroller);
+    // A picture is higher when it has come; loading doesn't bubble.
+    this.#scroller.addEventListener("load", () => this.#scrollToEnd(), { capture: true });
   }
 
   /** @param {State} state */

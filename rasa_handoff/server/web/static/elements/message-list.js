@@ -1,8 +1,9 @@
 // @ts-check
-import { el, inside, sendCommand, setAttribute, setText, withLinks } from "../dom.js";
+import { el, inside, sendCommand, setAttribute, setText } from "../dom.js";
 import { clockTime, statusText } from "../formatting.js";
 import { KeyedList } from "../keyed-list.js";
 import { isolate } from "../text-direction.js";
+import { partElements } from "./message-parts.js";
 
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../types.js").Unsent} Unsent */
@@ -74,7 +75,7 @@ export class TranscriptList extends MessageList {
       "li",
       { class: "line transcript", "data-testid": "transcript-line", "data-speaker": line.speaker },
       el("p", { class: "by" }),
-      el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)),
+      ...partElements(line),
     );
   }
 
@@ -93,12 +94,13 @@ export class LiveList extends MessageList {
   }
 
   /** @param {Message} message */
-  create({ id, speaker, text }) {
+  create(message) {
+    const { id, speaker } = message;
     return el(
       "li",
       { class: "line", "data-testid": "message", "data-speaker": speaker, "data-id": id },
       el("p", { class: "by" }),
-      el("p", { class: "text", dir: "auto" }, ...withLinks(text)),
+      ...partElements(message),
       speaker === "agent" && el("p", { class: "status", "data-testid": "status" }),
     );
   }
@@ -122,7 +124,8 @@ export class UnsentList extends MessageList {
   }
 
   /** @param {Unsent} unsent */
-  create({ id, text }) {
+  create(unsent) {
+    const { id } = unsent;
     const retry = el("button", { type: "button", class: "quiet", "data-testid": "send-again" }, "Send again");
     const discard = el("button", { type: "button", class: "quiet", "data-testid": "discard" }, "Discard");
     retry.addEventListener("click", () => sendCommand(retry, "retry message", { id }));
@@ -130,7 +133,7 @@ export class UnsentList extends MessageList {
     return el(
       "li",
       { class: "line unsent", "data-testid": "unsent", "data-speaker": "agent", "data-id": id },
-      el("p", { class: "text", dir: "auto" }, ...withLinks(text)),
+      ...partElements(unsent),
       el("p", { class: "status" }),
       el("p", { class: "choice" }, retry, discard),
     );
