@@ -75,7 +75,8 @@ class Summary(Payload, frozen=True, kw_only=True):
     it was taken. ``ahead``: whether it is queued before others of the same priority. ``reminders``: how often in a row its agent
     was reminded of the customer's words; from 2 on anybody who sees it may take it. ``customer_is_away``: whether no page of the
     customer's is open; false too where their channel doesn't know.
-    ``last``: the last message, its text cut. ``words``: what the customer said last before the handoff. ``ended``: how it ended.
+    ``last``: the last message, its text cut, without parts. ``words``: what the customer said last before the handoff.
+    ``ended``: how it ended.
     """
 
     event = "conversation"
@@ -221,14 +222,16 @@ class AgentMessagePayload(Payload, frozen=True, kw_only=True):
     """The agent writes.
 
     ``handoff_id``: the handoff. ``id``: made by the desk; sent again with the same one after a lost answer. ``text``: what they
-    write.
+    write, if that is all. ``parts``: else the whole message, words among them; files are named by the ids that they got when they
+    were stored.
     """
 
     event = "message"
 
     handoff_id: HandoffId
     id: ForeignId
-    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_MESSAGE)]
+    text: Annotated[str, Meta(max_length=LONGEST_MESSAGE)] = ""
+    parts: Parts = ()
 
 
 class TransferPayload(Payload, frozen=True, kw_only=True):

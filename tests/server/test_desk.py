@@ -284,6 +284,24 @@ async def test_a_slot_that_does_not_fit_is_named(relay, desk, slots, named):
     assert (await thandi.resolve(handoff, slots={"street": None}))["ok"]
 
 
+async def test_an_agent_sends_buttons_and_a_list_shows_their_words(relay, desk):
+    thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    buttons = {"type": "buttons", "buttons": [{"title": "Yes"}, {"title": "No"}]}
+    body = {"handoff_id": handoff, "id": "a-1", "parts": [{"type": "text", "text": "All well?"}, buttons]}
+    first, again = [await thandi.call("message", body) for _ in (1, 2)]
+    assert first["ok"]
+    assert again == first
+    assert (first["message"]["text"], first["message"]["parts"]) == ("All well? [Yes] [No]", body["parts"])
+    received = (await eventually(lambda: karoo.all("message")))[0]
+    assert (received["text"], received["parts"]) == ("All well? [Yes] [No]", body["parts"])
+    listed = (await eventually(lambda: [one for one in sipho.shown(handoff) if one["last"]]))[-1]["last"]
+    assert (listed["text"], listed["parts"]) == ("All well? [Yes] [No]", [])
+    custom = {**body, "id": "a-2", "parts": [{"type": "custom", "json": {"handoff": {}}}]}
+    assert (await thandi.call("message", custom))["code"] == "invalid"
+
+
 async def test_wrong_payloads_are_answered_with_a_sentence(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

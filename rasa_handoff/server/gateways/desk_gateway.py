@@ -201,9 +201,9 @@ class DeskGateway:
         return ConversationAnswer(ok=True, conversation=whole)
 
     async def _message(self, sid: str, data: Any) -> MessageAnswer:
-        message = read(AgentMessagePayload, data)
+        said = read(AgentMessagePayload, data)
         agent = self._agent(sid)
-        kept = await self._conversations.agent_said(agent, message.handoff_id, message.id, message.text)
+        kept = await self._conversations.agent_said(agent, said.handoff_id, said.id, said.text, said.parts)
         return MessageAnswer(ok=True, message=kept)
 
     async def _typing(self, sid: str, data: Any) -> None:

@@ -38,7 +38,7 @@ def summary(record: Record, last: Message | None) -> Summary:
         ahead=state.ahead,
         reminders=state.reminders,
         customer_is_away=record.customer_is_away,
-        last=None if last is None else replace(last, text=_cut(last.text)),
+        last=None if last is None else replace(last, text=_cut(last.text), parts=()),
         words=_last_before(record),
         ended=_ended(state.ended, record.followed_up),
     )

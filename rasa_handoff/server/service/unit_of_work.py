@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.core.agent_parts import agent_message
 from rasa_handoff.core.assignment import Stage, step
 from rasa_handoff.core.assignment_events import (
     AgentWrote,
@@ -32,6 +33,7 @@ from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.message_parts import AnyPart
 from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.values import Availability, Speaker, read
 from rasa_handoff.server import accounts
@@ -293,19 +295,20 @@ class Service:
 
         await self.do(work)
 
-    async def agent_said(self, agent_id: str, handoff_id: str, id: str, text: str) -> Message:
+    async def agent_said(
+        self, agent_id: str, handoff_id: str, id: str, text: str, parts: Sequence[AnyPart] = ()
+    ) -> Message:
         """Keep a message of the assigned agent, and send it to the customer.
 
         Raises:
-            Refused: it has nothing to read, or the agent can't write in this conversation.
+            Refused: it has nothing to read, a part of it can't be sent, or the agent can't write in this conversation.
         """
-        if not text.strip():
-            raise Refused("invalid", "There is nothing to read in this message. Write something, and send it then.")
 
         def work(unit: UnitOfWork) -> Message:
+            words, kept = agent_message(text, parts, {})
             record = must_find_for_agent(unit, agent_id, handoff_id)
             agent = accounts.agent_by_id(unit.connection, agent_id)
-            return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=text))
+            return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=words, parts=kept))
 
         return await self.do(work)
 
