@@ -5,6 +5,7 @@ and the counters, so that no number is used twice. A move that fails or is kille
 is moved is only read.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -48,6 +49,8 @@ NOT_MOVED: Final = frozenset(
 NO_LEASE: Final = {"holder": "", "held_until": 0.0}
 """Columns with a process's lease of a row, and what they have without one: no process works with a database that is moved."""
 META: Final = "meta"
+SOMETHING: Final = "that process"
+"""What is to be stopped where a database in use doesn't say whose it is, as while another move fills it."""
 
 Identity: TypeAlias = dict[str, str]
 """The rows of a database's table ``meta``: its format, side, schema and epoch."""
@@ -105,15 +108,33 @@ def move(source: str, target: str, tables: SideTables, listener: MoveListener) -
     path, other = file_of(source), file_of(target)
     if path is not None and other is not None and other.exists() and path.samefile(other):
         raise _same(target)
-    with owned(source, tables.process), owned(target, tables.process), removed_if_it_fails(other):
-        return _Move(source, target, tables, listener).run()
+    user = _user_of_target(target, tables)
+    with owned(source, tables.process), owned(target, user), removed_if_it_fails(other):
+        return _Move(source, target, user, tables, listener).run()
+
+
+def _user_of_target(url: str, tables: SideTables) -> str:
+    """Return what is to be stopped if the target is in use.
+
+    Raises:
+        StoreError: it belongs to another side, in use or not: then its process goes on, and another target is needed.
+    """
+    path = file_of(url)
+    if path is not None and not path.exists():
+        return SOMETHING
+    identity: Identity | None = None
+    # A database that can't be read now is locked by what uses it, or away: that is said when it is opened to be written.
+    with contextlib.suppress(SQLAlchemyError), opened(url, MetaData()) as store:
+        identity = store.run(_read_identity)
+    _check_side(url, identity or {}, tables)
+    return tables.process if identity and "side" in identity else SOMETHING
 
 
 class _Move:
     """One move, in a transaction of each database."""
 
-    def __init__(self, source: str, target: str, tables: SideTables, listener: MoveListener) -> None:
-        self._source, self._target, self._tables, self._listener = source, target, tables, listener
+    def __init__(self, source: str, target: str, user: str, tables: SideTables, listener: MoveListener) -> None:
+        self._source, self._target, self._user, self._tables, self._listener = source, target, user, tables, listener
         self._is_copied = False
         self._mended = 0
 
@@ -162,7 +183,7 @@ class _Move:
             raise _same(self._target)
         own_for_transaction(old, self._source, self._tables.process)
         with explained(self._target):
-            own_for_transaction(new, self._target, self._tables.process)
+            own_for_transaction(new, self._target, self._user)
         there = [table for table in self._moved_tables() if inspect(old).has_table(table.name)]
         lock(old, there, "SHARE")
         return there
@@ -191,11 +212,7 @@ class _Move:
         """
         shown, tables = without_password(self._target), self._tables
         identity = _read_identity(new) or {}
-        if identity.get("side", tables.side) != tables.side:
-            raise StoreError(
-                f"The database {shown} belongs to the {identity['side']}, and what is moved to the {tables.side}: give an empty "
-                "database."
-            )
+        _check_side(self._target, identity, tables)
         if identity.get("schema", str(tables.schema)) != str(tables.schema):
             raise StoreError(f"The database {shown} has the tables of another version: give an empty database.")
         used = next((table.name for table in self._moved_tables() if self._has_rows(table, new)), None)
@@ -324,6 +341,15 @@ def _check_schema(url: str, identity: Identity, tables: SideTables) -> None:
         raise StoreError(
             f"The database {shown} has schema {found}, this version of rasa-handoff moves {tables.schema}: start "
             f"{tables.process} with it once, which brings it up to date, stop it, and try again."
+        )
+
+
+def _check_side(url: str, identity: Identity, tables: SideTables) -> None:
+    """Check that a target doesn't belong to another side."""
+    if identity.get("side", tables.side) != tables.side:
+        raise StoreError(
+            f"The database {without_password(url)} belongs to the {identity['side']}, and what is moved to the {tables.side}: "
+            "give an empty database."
         )
 
 

@@ -298,6 +298,37 @@ async def test_a_database_in_use_is_neither_moved_nor_written(
     assert main(["move-database", *urls]) == 0
 
 
+@pytest.mark.parametrize(("side", "other"), list(itertools.permutations(SIDES, 2)))
+async def test_a_target_in_use_by_another_side_is_told_by_its_side(
+    side: str, other: str, urls: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopping a process, and more so one of the moved side, would help nothing."""
+    source, target = urls
+    make(source, side)
+    async with store_of(target, other):
+        said = await asyncio.to_thread(refusal, capsys, source, target)
+    assert f"belongs to the {other}, and what is moved to the {side}: give an empty database." in said
+    assert "stop" not in said
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_target_that_another_move_fills_is_in_use_by_no_process_of_a_side(
+    kind: str, databases: Databases, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "LOST_HOLDER_SECONDS", 0.1)
+    make(first := databases.new("sqlite"), "server")
+    make(second := databases.new("sqlite"))
+    target, said = databases.new(kind), []
+
+    def try_too(table: str, done: int, total: int) -> None:
+        if not said:
+            said.append(refusal(capsys, second, target))
+
+    move(first, target, tables_of("server"), try_too)
+    assert "is in use by a process" in said[0]
+    assert "stop that process first" in said[0]
+
+
 async def test_nobody_begins_or_writes_while_it_is_moved(
     urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
