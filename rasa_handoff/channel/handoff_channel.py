@@ -288,6 +288,7 @@ class HandoffChannel(InputChannel):
         for channel in self.channels.values():
             if isinstance(channel, WithLifetime):
                 await channel.retire()
+        await self.pages.end()
 
     def _connect_callbacks(self) -> None:
         """Connect the callbacks of pages, of conversations that the bot ends, and of callers who are silent."""

@@ -107,6 +107,7 @@ async def test_a_stopping_server_refuses_no_message_and_closes_its_pages_at_once
                 assert [one for one in answers if one != {"ok": True}] == []
             await eventually(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
             assert "stopping" not in rasa.said(), rasa.said()
+            assert "Task was destroyed" not in rasa.said(), rasa.said()
 
 
 async def _say_all_the_time(customer: ScriptedCustomer, answers: list[dict[str, Any]]) -> None:

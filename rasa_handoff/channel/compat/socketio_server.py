@@ -1,10 +1,12 @@
-"""The python-socketio server of a hosted channel: its rooms and handlers, and two corrections of how Rasa uses it.
+"""The python-socketio server of a hosted channel: its rooms and handlers, and three corrections of how Rasa uses it.
 
 1. ``enter_room`` became a coroutine in python-socketio 5.10, and Rasa calls it without ``await``: with session persistence every
    reply was lost. Here it enters at once.
 2. Rasa listens in the configured namespace and emits outside it. Here it emits in the same one.
+3. Engine.IO has a task for each socket that waits for the time of the next ping, also when the socket has closed, and Rasa lets
+   Sanic close its loop over them: "Task was destroyed but it is pending!". Here they are ended.
 
-Both are corrected on the server instance, so that a project's own subclass with a blueprint of its own is corrected too.
+All are corrected on the server instance, so that a project's own subclass with a blueprint of its own is corrected too.
 """
 
 import asyncio
@@ -13,13 +15,35 @@ from typing import Any
 
 from socketio import AsyncServer
 
+from rasa_handoff.store.tasks import cancel_all
+
 SocketHandler = Callable[..., Awaitable[Any]]
 
 
-def correct_server(sio: AsyncServer, namespace: str) -> None:
-    """Correct Rasa's use of this server, whose channel listens in this namespace."""
+class BackgroundTasks:
+    """The tasks that Engine.IO begins for a server, such as those that ping its sockets."""
+
+    def __init__(self, sio: AsyncServer) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._start = sio.eio.start_background_task
+        sio.eio.start_background_task = self._start_and_note
+
+    def _start_and_note(self, *arguments: Any, **more: Any) -> "asyncio.Task[Any]":
+        task: asyncio.Task[Any] = self._start(*arguments, **more)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def end(self) -> None:
+        """End those that are left when the server has stopped."""
+        await cancel_all(*self._tasks)
+
+
+def correct_server(sio: AsyncServer, namespace: str) -> BackgroundTasks:
+    """Correct Rasa's use of this server, whose channel listens in this namespace; return its tasks, to be ended at last."""
     sio.enter_room = _entering(sio, namespace)
     sio.emit = _emitting(sio.emit, namespace)
+    return BackgroundTasks(sio)
 
 
 def handlers_of(sio: AsyncServer, namespace: str) -> dict[str, SocketHandler]:

@@ -71,6 +71,11 @@ class CustomerPages:
         for page in self._channels.values():
             page.close_connections()
 
+    async def end(self) -> None:
+        """End what is left of the pages' connections, after the last request."""
+        for page in self._channels.values():
+            await page.end_tasks()
+
     def is_away(self, conversation_id: str) -> bool:
         """Return whether this process knows the customer to be away, on a channel whose pages stay connected."""
         return self._presence.is_away(conversation_id) and self._has_page(self._relay.conversation(conversation_id))

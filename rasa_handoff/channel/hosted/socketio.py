@@ -98,6 +98,11 @@ class HandoffSocketIO(SocketIOInput):
         if self.sio is not None:
             socketio_server.close_connections(self.sio)
 
+    async def end_tasks(self) -> None:
+        """End what the Socket.IO server still does in the background, when the last page has gone."""
+        if self.sio is not None:
+            await self._tasks.end()
+
     async def emit_typing(self, conversation_id: str, on: bool) -> None:
         """Tell the customer's page whether the agent is typing."""
         if self.sio is not None:
@@ -175,7 +180,7 @@ class HandoffSocketIO(SocketIOInput):
         sio = self.sio
         assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
         self._guard.protect(sio, EVENTS_AT_ONCE)
-        socketio_server.correct_server(sio, self._namespace)
+        self._tasks = socketio_server.correct_server(sio, self._namespace)
         handlers = socketio_server.handlers_of(sio, self._namespace)
         wrappers = {
             "session_request": self._joining,
