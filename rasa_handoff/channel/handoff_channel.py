@@ -38,6 +38,7 @@ from rasa_handoff.channel.inbound.interceptor import Interceptor
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import delivery_methods_of
 from rasa_handoff.channel.several_processes import (
+    check_before_workers,
     check_shared_stores,
     check_workers,
     warn_of_replicas,
@@ -209,6 +210,7 @@ class HandoffChannel(InputChannel):
     def _run_with(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:
         """Start and stop the assembled parts together with the application."""
         http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
+        check_before_workers(app)
 
         async def prepare() -> None:
             _warn_of_unhosted_channels(self, app.ctx.input_channels)

@@ -9,7 +9,11 @@ from typing import Any, Final
 
 from rasa.core.lock_store import InMemoryLockStore
 from rasa.core.tracker_store import InMemoryTrackerStore, SQLTrackerStore
+from rasa.core.utils import AvailableEndpoints
+from sanic import Sanic
 
+from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
+from rasa_handoff.channel.compat.server_patches import endpoints_of
 from rasa_handoff.channel.compat.tracker_store import innermost
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol.errors import SettingsError
@@ -20,6 +24,15 @@ log = get_log(__name__)
 
 ONE_PROCESS: Final = "one process has all conversations, with this database"
 """The reason in both messages about several Rasa servers."""
+LOCKS: Final = (
+    "endpoints.yml has no lock store that several Rasa processes share, so two of them would answer a customer at once: "
+    "write lock_store: {type: redis, url: ...}, or run one process."
+)
+TRACKERS: Final = (
+    "endpoints.yml: {problem}, so each Rasa process would know other conversations: write a tracker_store of type SQL "
+    "with the dialect postgresql, redis, mongod or dynamo, or run one process."
+)
+IN_MEMORY, IN_FILE = "the tracker store is in memory", "the tracker store is a SQLite file"
 
 
 def workers_of_environment() -> int:
@@ -54,18 +67,40 @@ async def check_shared_stores(bot: Bot, others_are_at_work: Callable[[], Awaitab
         raise SettingsError(problem)
 
 
+def check_before_workers(app: Sanic) -> None:
+    """Have Rasa's own stores checked before Sanic forks several workers, by what ``endpoints.yml`` says of them.
+
+    An error in a worker is printed as a traceback by each, and Rasa ends as if nothing had happened. In the process that would
+    fork them, Rasa prints its line.
+    """
+
+    async def check(app: Sanic, _: Any) -> None:
+        endpoints = endpoints_of(app) if workers_of_environment() > 1 else None
+        problem = _unshared_endpoint(endpoints) if endpoints is not None else None
+        if problem is not None:
+            raise HandoffSettingsError(problem)
+
+    app.register_listener(check, "main_process_start")
+
+
+def _unshared_endpoint(endpoints: AvailableEndpoints) -> str | None:
+    """Return what is wrong where several processes work together; None: nothing, or it shows when the stores are made."""
+    locks, trackers = endpoints.lock_store, endpoints.tracker_store
+    if locks is None or locks.type in (None, "in_memory"):
+        return LOCKS
+    if trackers is None or trackers.type is None:
+        return TRACKERS.format(problem=IN_MEMORY)
+    if trackers.type.lower() == "sql" and trackers.kwargs.get("dialect", "sqlite") == "sqlite":
+        return TRACKERS.format(problem=IN_FILE)
+    return None
+
+
 def _unshared_store(bot: Bot) -> str | None:
     """Return what is wrong where several processes work together, and what to write; None: nothing."""
     if isinstance(bot.agent.lock_store, InMemoryLockStore):
-        return (
-            "endpoints.yml has no lock store that several Rasa processes share, so two of them would answer a customer at once: "
-            "write lock_store: {type: redis, url: ...}, or run one process."
-        )
+        return LOCKS
     if (problem := unshared_tracker_store(bot.agent.tracker_store)) is not None:
-        return (
-            f"endpoints.yml: {problem}, so each Rasa process would know other conversations: write a tracker_store of type SQL "
-            "with the dialect postgresql, redis, mongod or dynamo, or run one process."
-        )
+        return TRACKERS.format(problem=problem)
     return None
 
 
@@ -73,9 +108,9 @@ def unshared_tracker_store(store: Any) -> str | None:
     """Return why this tracker store isn't shared by several processes; None if it may be."""
     inner = innermost(store)
     if isinstance(inner, InMemoryTrackerStore):
-        return "the tracker store is in memory"
+        return IN_MEMORY
     if isinstance(inner, SQLTrackerStore) and inner.engine.dialect.name == "sqlite":
-        return "the tracker store is a SQLite file"
+        return IN_FILE
     return None
 
 

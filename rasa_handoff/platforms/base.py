@@ -20,7 +20,7 @@ from rasa_handoff.channel.compat import http_connections
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, HandoffSettingsError, OnMessage
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.server_patches import ServerPatches
-from rasa_handoff.channel.several_processes import check_shared_stores
+from rasa_handoff.channel.several_processes import check_before_workers, check_shared_stores
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import BotTurn
 from rasa_handoff.channel.turn.handoff_request import Happened
@@ -122,6 +122,7 @@ class PlatformChannel(InputChannel):
         conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds, memory)
         self.open(bot, conversations)
         http_connections.bound_bodies(app)
+        check_before_workers(app)
         later = conversations.later
 
         async def prepare() -> None:

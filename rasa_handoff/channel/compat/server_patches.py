@@ -1,8 +1,11 @@
 """The patches that a channel needs while its Rasa server runs: installed when the server starts, removed when it has stopped."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+from rasa.core.run import load_agent_on_start
+from rasa.core.utils import AvailableEndpoints
 from sanic import Sanic
 
 from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
@@ -14,6 +17,14 @@ from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
 from rasa_handoff.guard.connections import Connections
 
 Hook = Callable[[], Awaitable[None]]
+
+
+def endpoints_of(app: Sanic) -> AvailableEndpoints | None:
+    """Return what ``endpoints.yml`` says, before an agent is loaded: Rasa has given it to the listener that will load one."""
+    handlers = (signal.handler for signal in app._future_signals)
+    listeners = (one.keywords.get("listener") for one in handlers if isinstance(one, partial))
+    given = (one.args for one in listeners if isinstance(one, partial) and one.func is load_agent_on_start)
+    return next((one for arguments in given for one in arguments if isinstance(one, AvailableEndpoints)), None)
 
 
 async def _nothing() -> None:

@@ -1,4 +1,7 @@
-"""``rasa run`` in several processes on one Postgres: two workers of one server, and two servers of which one is killed."""
+"""``rasa run`` in several processes on one Postgres: two workers of one server, and two servers of which one is killed.
+
+Where they don't share what they must, Rasa says so in one line.
+"""
 
 import asyncio
 import os
@@ -98,6 +101,37 @@ async def test_two_workers_serve_customers_whichever_they_come_to(
         for customer in customers:
             assert [text for text in customer.texts if text.startswith("line")] == ["line 0", "line 1", "line 2"]
         assert [one for one in thandi.all("message.status") if one["status"] == "waiting"] == []
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("workers", [2, 1], ids=["two-workers", "beside-another"])
+@pytest.mark.parametrize(
+    ("own", "problem"),
+    [("lock_store", "has no lock store that several"), ("tracker_store", "the tracker store is a SQLite file")],
+)
+async def test_rasa_that_shares_too_little_ends_with_one_line(
+    small_model: Path,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+    workers: int,
+    own: str,
+    problem: str,
+) -> None:
+    """Also before Sanic has forked workers, of which each would print a traceback, and Rasa would end with 0."""
+    settings = credentials("http://127.0.0.1:9", tmp_path, store=postgres.url)
+    trackers = {"tracker_store": {"type": "SQL", "db": "trackers.db"}}
+    wrong = {name: endpoints[name] for name in endpoints if name != own} | (trackers if own in trackers else {})
+    async with AsyncExitStack() as stack:
+        if workers == 1:
+            await stack.enter_async_context(Rasa(small_model, tmp_path / "first", settings, endpoints))
+        refused = Rasa(small_model, tmp_path / "refused", settings, wrong, workers)
+        refused.up = None
+        await stack.enter_async_context(refused)
+        await eventually(lambda: refused.process.poll() is not None, seconds=90, what="it ends by itself")
+        assert refused.process.returncode == 1
+        assert refused.said().count(problem) == 1
+        assert "Traceback" not in refused.said()
 
 
 @contextmanager

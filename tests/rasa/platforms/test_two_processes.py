@@ -228,6 +228,20 @@ async def test_workers_of_one_server_are_one_bot_too(platform_model: Path, proje
             assert await user_texts(rasa, str(group)) == ["hello"] * 3
 
 
+async def test_workers_that_share_too_little_end_with_one_line_before_they_are_forked(
+    platform_model: Path, project: Path
+) -> None:
+    endpoints = yaml.safe_load((project / "endpoints.yml").read_text())
+    (project / "endpoints.yml").write_text(yaml.safe_dump({**endpoints, "tracker_store": None}))
+    rasa = Rasa(platform_model, project, workers=2)
+    rasa.up = None
+    async with rasa:
+        await eventually(lambda: rasa.process.poll() is not None, seconds=90, what="it ends by itself")
+        assert rasa.process.returncode == 1
+        assert rasa.said().count("HandoffSettingsError: endpoints.yml: the tracker store is in memory") == 1
+        assert "Traceback" not in rasa.said()
+
+
 @pytest.mark.parametrize(
     ("shared", "sentence"),
     [
