@@ -64,6 +64,7 @@ from rasa_handoff.relay.old_handoffs import retention_of
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.bus import check_bus
+from rasa_handoff.store.tasks import close_in_time
 
 log = get_log(__name__)
 
@@ -284,8 +285,8 @@ class HandoffChannel(InputChannel):
         """Stop in the reverse order of the start, after the last request."""
         if self.interceptor is not None:
             await self.interceptor.close()
-        await self.desk.close()
-        await self._retention.__aexit__()
+        await close_in_time("The connection to the desk", self.desk.close())
+        await close_in_time("Retention", self._retention.__aexit__())
         await self.relay.close()
         for channel in self.channels.values():
             if isinstance(channel, WithLifetime):

@@ -55,7 +55,7 @@ from rasa_handoff.store.lane_leases import LANE_TOPICS
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.sharing import Sharing
 from rasa_handoff.store.targets import Target
-from rasa_handoff.store.tasks import begin, finish_despite_cancellation
+from rasa_handoff.store.tasks import begin, close_in_time, closing_in_time, finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
@@ -97,26 +97,30 @@ class Relay:
 
     async def open(self, targets: Mapping[str, Target]) -> None:
         """Open the store, load what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
-        await self._stack.enter_async_context(self.store)
-        sharing = await self._stack.enter_async_context(self._share())
+        await self._stack.enter_async_context(closing_in_time(self.store))
+        sharing = await self._stack.enter_async_context(closing_in_time(self._share()))
         membership = self.others.membership = sharing.membership
         for conversation in await self.store.write(repository.under_way):
             self._remember(conversation)
-        self._stack.push_async_callback(self.requests.stop_waiting)
+        self._stack.push_async_callback(lambda: close_in_time("Waiting for answers", self.requests.stop_waiting()))
         self._dispatcher = await self._stack.enter_async_context(
-            Dispatcher(
-                self.store, repository.outbox, targets, self._finish, self._set_aside, lambda: membership.is_valid
+            closing_in_time(
+                Dispatcher(
+                    self.store, repository.outbox, targets, self._finish, self._set_aside, lambda: membership.is_valid
+                )
             )
         )
         self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
         self.commands.update(forget_command.handlers(self._forget))
         self._stack.callback(self.commands.clear)
-        await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
-        await self._stack.enter_async_context(self.requests.unanswered_ended(self.store))
+        await self._stack.enter_async_context(closing_in_time(AdminSocket(self.store.url, self.commands)))
+        await self._stack.enter_async_context(closing_in_time(self.requests.unanswered_ended(self.store)))
         if await membership.is_alone():
             await self.store.write(lambda connection: repository.timers.postpone(connection, self._now() + RECOVERY))
         sharing.begin()
-        await self._stack.enter_async_context(Clock(self.store, repository.timers, self._fire, self._now))
+        await self._stack.enter_async_context(
+            closing_in_time(Clock(self.store, repository.timers, self._fire, self._now))
+        )
 
     # Other processes
 

@@ -65,7 +65,7 @@ from rasa_handoff.store.lane_leases import LANE_TOPICS
 from rasa_handoff.store.retention import Retention
 from rasa_handoff.store.sharing import Sharing
 from rasa_handoff.store.targets import Target
-from rasa_handoff.store.tasks import begin
+from rasa_handoff.store.tasks import begin, close_in_time, closing_in_time
 from rasa_handoff.store.timers import Clock
 
 NOTED_AGAIN: Final = 0.5
@@ -222,8 +222,8 @@ class _LiveAgentServer:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         service = self._service
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._store)
-            sharing = await stack.enter_async_context(self._sharing)
+            await stack.enter_async_context(closing_in_time(self._store))
+            sharing = await stack.enter_async_context(closing_in_time(self._sharing))
             if await sharing.membership.is_alone():
                 await self._store.write(self._timekeeper.recover)
             clock = Clock(self._store, TIMERS, service.fire, self._now)
@@ -232,16 +232,16 @@ class _LiveAgentServer:
                 DEAD_LETTERS.handlers(self._store.write, lambda lane_key: service.dispatcher.notify([lane_key]))
             )
             self._commands.update(forget_command.handlers(service.forget))
-            await stack.enter_async_context(AdminSocket(self._database, self._commands))
+            await stack.enter_async_context(closing_in_time(AdminSocket(self._database, self._commands)))
             speakers = self._relay.owner  # before what lets relays in
             parts = (speakers, self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
             expiries = service.expiries(self._settings.retention, self._settings.history_days)
             for part in (*parts, self._tkinter, Retention(expiries, self._now)):
-                await stack.enter_async_context(part)
+                await stack.enter_async_context(closing_in_time(part))
             sharing.begin()
             yield
             service.closing = True
-            await self._sio.shutdown()
+            await close_in_time("Socket.IO", self._sio.shutdown())
 
     def _sweeper(self) -> Sweeper:
         checks: list[Callable[[], Awaitable[object]]] = [
