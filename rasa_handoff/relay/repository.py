@@ -31,6 +31,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.transcript import latest
+from rasa_handoff.media.media_table import MediaTable
 from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import AgentSaid, CustomerSaid
 from rasa_handoff.protocol.limits import LONGEST_ID
@@ -57,11 +58,11 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 """The outbox's targets on this side."""
 
 SIDE: Final = "relay"
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {2: lambda operations: operations.add_column("message", Column("parts", Text))}
-"""For each schema after the first, the step that leads to it (``store/migrations.py``)."""
+"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 only adds a table."""
 
 SAME_OUTAGE: Final = 60.0
 """Failures less than this many seconds apart are one outage. With a full disk reads succeed while every write fails, so a success
@@ -71,6 +72,7 @@ metadata = MetaData()
 outbox = Outbox(metadata)
 timers = Timers(metadata)
 processes = Processes(metadata)
+media = MediaTable(metadata)
 CONVERSATION: Final = "conversation"
 """The topic of a change that says that a conversation is in another state now."""
 

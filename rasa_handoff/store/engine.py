@@ -71,7 +71,7 @@ class Store:
         self.url = url
         self.epoch = ""
         self._shown = without_password(url)
-        self._metadata, self._side = metadata, side
+        self.metadata, self._side = metadata, side
         self._engine = _engine(url)
         # The right to write: of a SQLite file its lock, of a Postgres database an advisory lock on each connection, which
         # processes may share.
@@ -268,7 +268,7 @@ class Store:
                     if self._on_postgres:
                         postgres.prepare_alone(connection)
                     self.epoch = self._identity.check(connection, self._alone)
-                    self._metadata.create_all(connection)
+                    self.metadata.create_all(connection)
         except BaseException as problem:
             self._engine.dispose()
             if isinstance(problem, SQLAlchemyError):

@@ -12,15 +12,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"protocol"},
     "store": {"protocol"},
     "guard": {"protocol"},
+    "media": {"protocol", "store"},
     "admin": {"protocol", "store", "guard"},
-    "relay": {"protocol", "core", "store", "admin"},
-    "desks": {"protocol", "core", "store", "guard", "relay"},
-    "channel": {"protocol", "core", "store", "guard", "admin", "relay", "desks", "presets"},
+    "relay": {"protocol", "core", "store", "media", "admin"},
+    "desks": {"protocol", "core", "store", "guard", "media", "relay"},
+    "channel": {"protocol", "core", "store", "guard", "media", "admin", "relay", "desks", "presets"},
     "platforms": {"protocol", "core", "store", "admin", "relay", "desks", "channel"},
     "actions": {"protocol"},
-    "server": {"protocol", "core", "store", "guard", "admin"},
+    "server": {"protocol", "core", "store", "guard", "media", "admin"},
     "presets": {"protocol"},
-    "cli": {"protocol", "presets", "guard", "store", "admin", "relay", "server", "platforms"},
+    "cli": {"protocol", "presets", "guard", "store", "media", "admin", "relay", "server", "platforms"},
     "testing": {"protocol", "core", "store", "relay", "desks", "channel", "platforms", "server"},
 }
 """Which folder may import which others."""
@@ -31,8 +32,11 @@ FOREIGN = {
     "socketio": {"channel", "desks", "guard", "server", "testing"},
     "jwt": {"platforms"},
     "starlette": {"server"},
-    "sqlalchemy": {"store", "admin", "relay", "platforms", "server", "cli"},
+    "sqlalchemy": {"store", "media", "admin", "relay", "platforms", "server", "cli"},
     "redis": {"store"},
+    "PIL": {"media"},
+    "boto3": {"media"},
+    "botocore": {"media"},
 }
 """Which folders may import a library that not every environment has."""
 LAYERS: dict[str, tuple[str, ...]] = {

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.media.media_table import MediaTable
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
@@ -112,11 +113,11 @@ def _reason(problem: Exception) -> str:
 
 
 SIDE: Final = "server"
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {2: lambda operations: operations.add_column("messages", Column("parts", Text))}
-"""For each schema after the first, the step that leads to it (``store/migrations.py``)."""
+"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 only adds a table."""
 LONGEST_NAME: Final = 100
 LONGEST_EMAIL: Final = 254
 
@@ -124,6 +125,7 @@ METADATA: Final = MetaData()
 OUTBOX: Final = Outbox(METADATA)
 TIMERS: Final = Timers(METADATA)
 PROCESSES: Final = Processes(METADATA)
+MEDIA: Final = MediaTable(METADATA)
 
 AGENTS: Final = Table(
     "agents",

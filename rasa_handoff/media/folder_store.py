@@ -1,0 +1,116 @@
+"""A media store in a folder, which is its owner's alone. Several processes may share it, if it is on a disk that they share."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import IO, Final
+
+from rasa_handoff.media.media_errors import MediaAway, MediaFull, MediaMissing
+from rasa_handoff.media.media_store import PIECE, MediaStore
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LEFT_BEHIND: Final = 3_600.0
+"""Seconds after which a file that was still coming counts as left behind by a process that has ended."""
+
+
+class FolderStore(MediaStore):
+    """Files in folders by the first two characters of their ids, since a folder with very many files is slow on some systems."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.incoming = folder / "incoming"
+
+    async def __aenter__(self) -> "FolderStore":
+        await asyncio.to_thread(self._prepare)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close nothing: no file stays open."""
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(OSError):  # who sends a file is told
+            self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chmod(self._folder, 0o700)
+            for left in self.incoming.iterdir():
+                if left.stat().st_mtime < time.time() - LEFT_BEHIND:
+                    left.unlink()
+
+    def _path(self, id: str) -> Path:
+        return self._folder / id[:2] / id
+
+    async def put(self, id: str, file: Path) -> None:
+        """Keep a copy of the file; it is on the disk when this returns, also after a power cut."""
+        await asyncio.to_thread(self._put, id, file)
+
+    def _put(self, id: str, file: Path) -> None:
+        path, copy = self._path(id), self.incoming / f"{id}.{os.urandom(4).hex()}"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with file.open("rb") as source, open(copy, "xb", opener=_private) as target:
+                shutil.copyfileobj(source, target, PIECE)
+                target.flush()
+                os.fsync(target.fileno())
+            copy.replace(path)
+            _sync_folder(path.parent)
+        except OSError as problem:
+            with contextlib.suppress(OSError):
+                copy.unlink()
+            raise as_media_error(problem) from problem
+
+    async def read(self, id: str, first: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of a file in pieces."""
+        try:
+            file = await asyncio.to_thread(self._open, id, first)
+        except FileNotFoundError as problem:
+            raise MediaMissing from problem
+        except OSError as problem:
+            raise MediaAway(str(problem)) from problem
+        with file:
+            left = length
+            while left is None or left > 0:
+                try:
+                    piece = await asyncio.to_thread(file.read, PIECE if left is None else min(PIECE, left))
+                except OSError as problem:
+                    raise MediaAway(str(problem)) from problem
+                if not piece:
+                    return
+                left = None if left is None else left - len(piece)
+                yield piece
+
+    def _open(self, id: str, first: int) -> IO[bytes]:
+        file = self._path(id).open("rb")
+        file.seek(first)
+        return file
+
+    async def delete(self, id: str) -> None:
+        """Delete a file."""
+        try:
+            await asyncio.to_thread(self._path(id).unlink, missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as problem:
+            raise MediaAway(str(problem)) from problem
+
+
+def as_media_error(problem: OSError) -> MediaFull | MediaAway:
+    """Return what an error of the disk means for who sends a file."""
+    return MediaFull() if problem.errno in NO_ROOM else MediaAway(str(problem))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some systems can't
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,39 @@
+"""What goes wrong with pictures and files. A message is for the person who sent one: what happened, and what to do."""
+
+from typing import Final
+
+from rasa_handoff.protocol.errors import Refused, Unreachable
+
+TOO_LARGE: Final = "too_large"
+TOO_MANY: Final = "too_many"
+FULL: Final = "full"
+DAMAGED: Final = "damaged"
+AWAY: Final = "away"
+UNKNOWN: Final = "unknown_media"
+
+
+class MediaRefused(Refused):
+    """A file can't be kept. ``code``: why; the message says it to its sender, and what to do."""
+
+
+class MediaAway(MediaRefused, Unreachable):
+    """The media store can't be reached now. Nothing was kept; it may be tried again."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(AWAY, "Pictures and files can't be kept just now. Please try again in a moment.")
+        self.reason = reason
+        """For the log: what the store answered."""
+
+
+class MediaFull(MediaRefused):
+    """The media store has no room for the file."""
+
+    def __init__(self) -> None:
+        super().__init__(FULL, "There is no room for pictures and files any more. Please describe it in words.")
+
+
+class MediaMissing(MediaRefused):
+    """There is no such file, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__(UNKNOWN, "This picture or file isn't there any more.")
