@@ -139,13 +139,13 @@ test("seeing what was seen changes nothing", () => {
 });
 
 test("an unsent message leaves when the message with its id arrives from anywhere", () => {
-  const unsent = { id: "w", handoff_id: "h", agent: "a1", text: "hello", at: 1, problem: null };
+  const unsent = { id: "w", handoff_id: "h", agent: "a1", text: "hello", at: 1, problem: null, parts: [] };
   const state = after(ready(), { type: "message composed", unsent }, said("h", message("w", 1, "agent")));
   assert.deepEqual([state.unsent, ids(state.messages.get("h"))], [[], ["w"]]);
 });
 
 test("a refused message keeps the reason until it is sent again or discarded", () => {
-  const unsent = { id: "w", handoff_id: "h", agent: "a1", text: "hello", at: 1, problem: null };
+  const unsent = { id: "w", handoff_id: "h", agent: "a1", text: "hello", at: 1, problem: null, parts: [] };
   const rejected = { type: "message rejected", id: "w", problem: "It has ended." };
   let state = after({ type: "message composed", unsent }, rejected);
   assert.equal(state.unsent[0].problem, "It has ended.");
@@ -155,7 +155,7 @@ test("a refused message keeps the reason until it is sent again or discarded", (
 });
 
 test("messages kept by somebody else in this tab are dropped", () => {
-  const unsent = { id: "w", handoff_id: "h", agent: "a2", text: "hello", at: 1, problem: null };
+  const unsent = { id: "w", handoff_id: "h", agent: "a2", text: "hello", at: 1, problem: null, parts: [] };
   assert.deepEqual(after({ type: "message composed", unsent }, ready()).unsent, []);
 });
 
@@ -278,7 +278,7 @@ test("what is to be followed up stays in its list, the oldest first, until it is
 test("what an event doesn't concern stays the same object", () => {
   const state = after(ready({ queue: [summary("q")], mine: [held("h", "a1")] }), said("h", message("a", 1)));
   const next = reduce(state, said("q", message("b", 1)));
-  for (const part of ["summaries", "lists", "details", "seen", "typing", "unsent", "toasts"])
+  for (const part of ["summaries", "lists", "details", "seen", "typing", "unsent", "attached", "uploads", "toasts"])
     assert.equal(next[part], state[part], part);
   assert.equal(next.messages.get("h"), state.messages.get("h"));
   const moved = reduce(state, { type: "conversation", summary: held("q", "a2") });
@@ -349,7 +349,7 @@ test("a thousand conversations keep their order, whatever happens to single ones
 });
 
 test("a conversation that was deleted leaves at once, with what was typed for it, also when it is open", () => {
-  const unsent = { id: "u", handoff_id: "h", agent: "a1", text: "?", at: 1, problem: null };
+  const unsent = { id: "u", handoff_id: "h", agent: "a1", text: "?", at: 1, problem: null, parts: [] };
   const state = after(
     ready({ mine: [held("h", "a1"), held("other", "a1")] }),
     said("h", message("m", 1)),

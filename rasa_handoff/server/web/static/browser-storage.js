@@ -1,8 +1,11 @@
 // @ts-check
 /**
- * What outlives a reload. This tab's storage keeps unsent messages and drafts; this browser's storage keeps how far each
+ * What outlives a reload. This tab's storage keeps unsent messages and drafts (their files are in file-storage.js); this browser's storage keeps how far each
  * conversation was read, and the switch for sound; the page's address keeps which conversation is open.
  */
+
+import { PersistentMap } from "./persistent-map.js";
+import { isUnsentPart } from "./unsent-parts.js";
 
 /** @typedef {import("./types.js").State} State */
 
@@ -65,7 +68,15 @@ function isUnsent(value) {
 }
 
 /** @param {any} value */
-const readUnsent = (value) => (Array.isArray(value) ? value.filter(isUnsent) : undefined);
+const readParts = (value) => (Array.isArray(value) ? value.filter(isUnsentPart) : []);
+
+/** @param {any} value */
+const readUnsent = (value) =>
+  Array.isArray(value) ? value.filter(isUnsent).map((one) => ({ ...one, parts: readParts(one.parts) })) : undefined;
+
+/** @param {any} value @returns {State["attached"]} */
+const readAttached = (value) =>
+  PersistentMap.from(Object.entries(value ?? {}).map(([id, parts]) => /** @type {const} */ ([id, readParts(parts)])));
 
 /** @param {any} value */
 const readSeen = (value) => new Map(Object.entries(value ?? {}).filter(([, seq]) => Number.isFinite(seq)));
@@ -80,6 +91,7 @@ const readSwitch = (value) => (typeof value === "boolean" ? value : undefined);
 export function loadSaved() {
   return {
     unsent: load("tab", "desk.unsent", readUnsent, []),
+    attached: load("tab", "desk.attached", readAttached, new PersistentMap()),
     seen: load("browser", "desk.seen", readSeen, new Map()),
     sound: load("browser", "desk.sound", readSwitch, true),
     selected: conversationInAddress(),
@@ -94,6 +106,7 @@ export function loadSaved() {
  */
 export function saveChanges(state, before) {
   if (state.unsent !== before.unsent) save("tab", "desk.unsent", state.unsent);
+  if (state.attached !== before.attached) save("tab", "desk.attached", Object.fromEntries(state.attached.entries()));
   if (state.seen !== before.seen) save("browser", "desk.seen", newest(state.seen));
   if (state.sound !== before.sound) save("browser", "desk.sound", state.sound);
   if (state.selected !== before.selected) putIntoAddress(state.selected);

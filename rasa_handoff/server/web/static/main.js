@@ -20,9 +20,12 @@
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
  *   part-<kind>     in a message or line: image, audio, video, file (stored at the desk; in it part-download), elsewhere (a
  *                   link to another server; data-kind), missing, location, contact, buttons, card, custom
- *   unsent          a message the server doesn't have yet;  in it send-again and discard
+ *   unsent          a message the server doesn't have yet;  in it send-again, discard and, while files are uploaded, upload
+ *                   (the progress) and cancel-upload
  *   customer-typing shown while the customer types
- *   composer, send  the field and its button
+ *   composer, send  the field and its button;  attach chooses files (attach-input), choices opens choices-dialog
+ *   attached        what goes with the next message;  in it attached-remove
+ *   choices-dialog  choices-kind, choices-title, choices-subtitle, choices-titles, choices-confirm
  *   transfer        opens transfer-dialog: transfer-department, transfer-problem, transfer-confirm
  *   resolve         opens resolve-dialog: resolve-outcome, resolve-note, slot-<name>, slot-<name>-error,
  *                   resolve-problem, resolve-confirm
@@ -37,6 +40,7 @@ import { Alerts, notificationPermission } from "./alerts.js";
 import { conversationInAddress, loadSaved, onSeenElsewhere, removeDrafts, saveChanges } from "./browser-storage.js";
 import { DeskSocket } from "./desk-socket.js";
 import "./elements/register.js";
+import { FileStorage } from "./file-storage.js";
 import { MediaAddresses } from "./media-addresses.js";
 import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
@@ -45,6 +49,8 @@ import { unreadCount } from "./selectors.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { Store } from "./store.js";
 import { toastFor } from "./toasts.js";
+import { neededFiles } from "./unsent-parts.js";
+import { Uploads } from "./uploads.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").DeskEvent} DeskEvent */
@@ -54,9 +60,15 @@ const DAY_CHECKED_EVERY = 60_000;
 const today = () => new Date().toDateString();
 const store = new Store(initialState({ ...loadSaved(), permission: notificationPermission(), day: today() }));
 const socket = new DeskSocket((event) => store.dispatch(event));
-const outbox = new Outbox(store, (event, payload) => socket.request(event, payload));
+const files = new FileStorage();
+const uploads = new Uploads(files, (key, share) => store.dispatch({ type: "upload progressed", key, share }));
+const outbox = new Outbox(
+  store,
+  (event, payload) => socket.request(event, payload),
+  (handoff_id, part) => uploads.send(handoff_id, part),
+);
 const addresses = new MediaAddresses((event, payload) => socket.request(event, payload));
-const operations = new Operations(store, socket, outbox);
+const operations = new Operations(store, socket, outbox, files);
 const liveRegion = /** @type {HTMLElement} */ (document.querySelector("#announcements"));
 const alerts = new Alerts(liveRegion, (id) => operations.select(id));
 const views = /** @type {import("./elements/view.js").View[]} */ ([...document.querySelectorAll("[data-view]")]);
@@ -69,6 +81,11 @@ const commands = {
   "send message": ({ handoff_id, text }) => operations.sendMessage(handoff_id, text),
   "retry message": ({ id }) => operations.retryMessage(id),
   "discard message": ({ id }) => store.dispatch({ type: "message removed", id }),
+  "attach files": ({ handoff_id, files: chosen }) => operations.attachFiles(handoff_id, chosen),
+  "attach part": ({ handoff_id, part }) => operations.attach(handoff_id, part),
+  "detach part": ({ handoff_id, key }) => store.dispatch({ type: "part detached", handoff_id, key }),
+  "load file": async ({ key, done }) => done(await files.load(key)),
+  "sign out": () => files.clear(),
   "media address": ({ handoff_id, id, done }) => addresses.ask(handoff_id, id, done),
   typing: ({ handoff_id, on }) => operations.sendTyping(handoff_id, on),
   presence: ({ online }) => operations.setPresence(online),
@@ -100,7 +117,24 @@ function follow(state, event, before) {
   if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
   if (event.type === "deleted") removeDrafts(event.handoff_ids);
   if (event.type === "signed_out") location.assign("./");
+  removeFiles(state, before);
   markSeen(state);
+}
+
+/**
+ * Remove the files that no unsent message needs any more: it is sent, or the agent has discarded it.
+ *
+ * @param {State} state
+ * @param {State} before
+ */
+function removeFiles(state, before) {
+  if (state.unsent === before.unsent && state.attached === before.attached) return;
+  const needed = neededFiles(state);
+  for (const key of neededFiles(before)) {
+    if (needed.has(key)) continue;
+    uploads.cancel(key);
+    void files.remove(key);
+  }
 }
 
 /** Mark the open conversation as read, if the page is visible. @param {State} state */
@@ -125,4 +159,5 @@ setInterval(() => store.dispatch({ type: "day changed", day: today() }), DAY_CHE
 listenForShortcuts(store, commands);
 
 render(store.state);
+void files.removeLeft(neededFiles(store.state));
 socket.connect();

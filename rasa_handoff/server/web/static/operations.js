@@ -1,8 +1,10 @@
 // @ts-check
 /** What an agent can do, as requests to the server and events for the state. */
 
+import { kindOf } from "./parts.js";
 import { isMine, isOnline, myConversations } from "./selectors.js";
 import { isolate } from "./text-direction.js";
+import { composedParts } from "./unsent-parts.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./desk-socket.js").DeskSocket} DeskSocket */
@@ -11,17 +13,21 @@ import { isolate } from "./text-direction.js";
 
 const TOAST_LASTS = 8_000;
 const TYPING_LASTS = 6_000;
+/** Files, cards and lists of buttons of one message. */
+const MOST_ATTACHED = 10;
 
 export class Operations {
   /**
    * @param {Store} store
    * @param {DeskSocket} socket
    * @param {Outbox} outbox
+   * @param {import("./file-storage.js").FileStorage} files
    */
-  constructor(store, socket, outbox) {
+  constructor(store, socket, outbox, files) {
     this.store = store;
     this.socket = socket;
     this.outbox = outbox;
+    this.files = files;
     /** @type {Map<string, ReturnType<typeof setTimeout>>} */
     this.typingEnds = new Map();
   }
@@ -55,10 +61,38 @@ export class Operations {
    * @param {string} text
    */
   sendMessage(handoff_id, text) {
-    const agent = this.store.state.me?.id ?? "";
-    const unsent = { id: freshId(), handoff_id, agent, text, at: Date.now() / 1000, problem: null };
+    const { me, attached } = this.store.state;
+    const parts = composedParts(text, attached.get(handoff_id) ?? []);
+    const at = Date.now() / 1000;
+    const unsent = { id: freshId(), handoff_id, agent: me?.id ?? "", text, at, problem: null, parts };
     this.store.dispatch({ type: "message composed", unsent });
     this.outbox.flush();
+  }
+
+  /**
+   * Attach files to the next message of a conversation.
+   *
+   * @param {string} handoff_id
+   * @param {readonly File[]} files
+   */
+  attachFiles(handoff_id, files) {
+    const attached = (this.store.state.attached.get(handoff_id) ?? []).length;
+    if (files.length > MOST_ATTACHED - attached)
+      this.showToast(`A message takes ${MOST_ATTACHED} files and cards. Send the others in another message.`, "problem");
+    for (const file of files.slice(0, Math.max(0, MOST_ATTACHED - attached))) {
+      const key = freshId();
+      const media = { name: file.name, type: file.type || null, size: file.size };
+      void this.files.keep(key, file);
+      this.attach(handoff_id, { type: kindOf(file.type), media, key });
+    }
+  }
+
+  /**
+   * @param {string} handoff_id
+   * @param {import("./types.js").Part & {key?: string}} part
+   */
+  attach(handoff_id, part) {
+    this.store.dispatch({ type: "part attached", handoff_id, part: { key: freshId(), ...part } });
   }
 
   /** @param {string} id */

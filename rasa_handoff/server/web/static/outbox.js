@@ -1,27 +1,37 @@
 // @ts-check
 /**
  * Sends the agent's messages until the server has them: each with the same id every time, per conversation in the order
- * they were written, the next only after the one before is acknowledged.
+ * they were written, the next only after the one before is acknowledged. A message's files are uploaded before it is sent.
  */
+
+import { isToUpload, payloadOf } from "./unsent-parts.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types.js").Unsent} Unsent */
 /** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./unsent-parts.js").FilePart} FilePart */
+/** @typedef {(handoff_id: string, part: FilePart) => Promise<Answer>} Upload */
 
 const RETRY_AFTER = 2_000;
 /** Codes of what passes by itself: no answer came, or the server can't write to its database just now. */
 const RETRY_LATER = new Set(["offline", "unavailable"]);
+/** How often a file is uploaded while the server is connected, before the agent is asked: each time all of it is sent. */
+const MOST_UPLOADS = 4;
 
 export class Outbox {
   /**
    * @param {Store} store
    * @param {(event: string, payload: object) => Promise<Answer>} request
+   * @param {Upload} upload
    */
-  constructor(store, request) {
+  constructor(store, request, upload) {
     this.store = store;
     this.request = request;
+    this.upload = upload;
     /** @type {Set<string>} conversations with a message on its way */
     this.sending = new Set();
+    /** @type {Map<string, number>} how often each file was uploaded in vain, by key */
+    this.failures = new Map();
   }
 
   /** Send the next message of each conversation that has none on its way. */
@@ -39,14 +49,49 @@ export class Outbox {
   }
 
   /** @param {Unsent} unsent */
-  async #send({ id, handoff_id, text }) {
+  async #send({ id, handoff_id, parts }) {
     this.sending.add(handoff_id);
-    const answer = await this.request("message", { handoff_id, id, text });
+    const failed = parts.some(isToUpload) ? await this.#uploadFiles(id) : null;
+    const answer = failed ?? (await this.#deliver(id));
     this.sending.delete(handoff_id);
     if (answer.ok) this.#stored(id, handoff_id, answer);
     else if (RETRY_LATER.has(answer.code ?? "")) return void setTimeout(() => this.flush(), RETRY_AFTER);
     else this.#rejected(id, answer);
     this.flush();
+  }
+
+  /** Upload the files of a message; return an answer only if that failed. @param {string} id */
+  async #uploadFiles(id) {
+    for (let unsent = this.#find(id); unsent; unsent = this.#find(id)) {
+      const part = unsent.parts.find(isToUpload);
+      if (!part) return null;
+      const answer = await this.upload(unsent.handoff_id, part);
+      if (!answer.ok) return this.#failed(part.key, answer);
+      this.failures.delete(part.key);
+      this.store.dispatch({ type: "file stored", id, key: part.key, media: answer.media });
+    }
+    return null;
+  }
+
+  /** @param {string} key @param {Answer} answer @returns {Answer} */
+  #failed(key, answer) {
+    const failures = RETRY_LATER.has(answer.code ?? "") ? (this.failures.get(key) ?? 0) + 1 : MOST_UPLOADS;
+    this.failures.set(key, failures);
+    if (failures < MOST_UPLOADS) return answer;
+    this.failures.delete(key);
+    return { ...answer, code: "failed" };
+  }
+
+  /** @param {string} id @returns {Promise<Answer>} */
+  async #deliver(id) {
+    const unsent = this.#find(id);
+    // The agent has cancelled it while its files were uploaded.
+    return unsent ? this.request("message", payloadOf(unsent)) : { ok: false, code: "cancelled" };
+  }
+
+  /** @param {string} id */
+  #find(id) {
+    return this.store.state.unsent.find((unsent) => unsent.id === id);
   }
 
   /**

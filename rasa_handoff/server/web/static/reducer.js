@@ -9,6 +9,7 @@
  */
 
 import { isToFollowUp, moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
+import { kindOf } from "./parts.js";
 import { PersistentMap } from "./persistent-map.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -16,9 +17,11 @@ import { PersistentMap } from "./persistent-map.js";
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Summary} Summary */
 /** @typedef {import("./types.js").Conversation} Conversation */
+/** @typedef {import("./types.js").Unsent} Unsent */
+/** @typedef {import("./types.js").UnsentPart} UnsentPart */
 
 /**
- * @param {Partial<State>} [saved] what a reload brings back: unsent, seen, selected, sound
+ * @param {Partial<State>} [saved] what a reload brings back: unsent, attached, seen, selected, sound
  * @returns {State}
  */
 export function initialState(saved = {}) {
@@ -35,6 +38,8 @@ export function initialState(saved = {}) {
     seen: new Map(),
     typing: new PersistentMap(),
     unsent: [],
+    attached: new PersistentMap(),
+    uploads: new PersistentMap(),
     selected: null,
     dialog: null,
     toasts: [],
@@ -89,10 +94,19 @@ const steps = {
   "permission changed": (state, { permission }) => ({ ...state, permission }),
   "day changed": (state, { day }) => (day === state.day ? state : { ...state, day }),
 
-  "message composed": (state, { unsent }) => ({ ...state, unsent: state.unsent.concat(unsent) }),
+  "part attached": (state, { handoff_id, part }) => withAttached(state, handoff_id, (parts) => parts.concat(part)),
+  "part detached": (state, { handoff_id, key }) =>
+    withAttached(state, handoff_id, (parts) => parts.filter((part) => part.key !== key)),
+  "message composed": (state, { unsent }) => ({
+    ...state,
+    unsent: state.unsent.concat(unsent),
+    attached: state.attached.without(unsent.handoff_id),
+  }),
+  "upload progressed": (state, { key, share }) => ({ ...state, uploads: state.uploads.with(key, share) }),
+  "file stored": withStored,
   "message rejected": (state, { id, problem }) => withProblem(state, id, problem),
   "message retried": (state, { id }) => withProblem(state, id, null),
-  "message removed": (state, { id }) => ({ ...state, unsent: state.unsent.filter((unsent) => unsent.id !== id) }),
+  "message removed": withoutUnsent,
 };
 
 /** Whether the connection is there, or has gone a moment ago and may be back soon. @param {State} state */
@@ -191,11 +205,12 @@ function withoutConversation(state, id) {
 function withoutTrace(state, id) {
   const unsent = state.unsent.filter((one) => one.handoff_id !== id);
   const seen = new Map(state.seen);
-  const known = state.summaries.has(id) || state.messages.has(id) || state.selected === id || seen.delete(id);
+  const shown = state.summaries.has(id) || state.messages.has(id) || state.selected === id;
+  const known = shown || state.attached.has(id) || seen.has(id);
   if (!known && unsent.length === state.unsent.length) return state;
   seen.delete(id);
   const open = state.selected === id ? { selected: null, dialog: null } : {};
-  return { ...withoutConversation(state, id), ...open, unsent, seen };
+  return { ...withoutConversation(state, id), ...open, unsent, seen, attached: state.attached.without(id) };
 }
 
 /**
@@ -322,4 +337,47 @@ function withSeenElsewhere(state, { seen: theirs }) {
  */
 function withProblem(state, id, problem) {
   return { ...state, unsent: state.unsent.map((unsent) => (unsent.id === id ? { ...unsent, problem } : unsent)) };
+}
+
+/**
+ * @param {State} state
+ * @param {string} id
+ * @param {(parts: UnsentPart[]) => UnsentPart[]} change
+ * @returns {State}
+ */
+function withAttached(state, id, change) {
+  const parts = change(state.attached.get(id) ?? []);
+  return { ...state, attached: parts.length ? state.attached.with(id, parts) : state.attached.without(id) };
+}
+
+/**
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withoutUnsent(state, { id }) {
+  const keys = state.unsent.filter((unsent) => unsent.id === id).flatMap(({ parts }) => parts.map(({ key }) => key));
+  return {
+    ...state,
+    unsent: state.unsent.filter((unsent) => unsent.id !== id),
+    uploads: keys.reduce((uploads, key) => uploads.without(key), state.uploads),
+  };
+}
+
+/**
+ * Note that the server has a file of an unsent message. It decides what kind of file it is, by its content.
+ *
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withStored(state, { id, key, media }) {
+  const part = { type: kindOf(media.type), media, key };
+  /** @param {Unsent} unsent */
+  const stored = (unsent) => ({ ...unsent, parts: unsent.parts.map((one) => (one.key === key ? part : one)) });
+  return {
+    ...state,
+    unsent: state.unsent.map((unsent) => (unsent.id === id ? stored(unsent) : unsent)),
+    uploads: state.uploads.without(key),
+  };
 }

@@ -41,11 +41,14 @@
  *
  * An acknowledgement. `code` "offline" is our own: no answer came, the message is kept.
  * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
- *   message?: Message, addresses?: Record<string, string>}} Answer
+ *   message?: Message, addresses?: Record<string, string>, media?: Media}} Answer
  *
- * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way.
+ * A part of a message that the server doesn't have yet. `key`: ours; that of a file in `file-storage.js` too.
+ * @typedef {Part & {key: string}} UnsentPart
+ * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way. `parts`: as of
+ * Message, but what of its files has no id is still to be uploaded.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,
- *   problem: string | null}} Unsent
+ *   problem: string | null, parts: UnsentPart[]}} Unsent
  * A passing message to the agent. `handoff_id`: the conversation it is about, to be opened from it.
  * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Toast
  * The conversations of each list, in its order.
@@ -71,8 +74,10 @@
  * @property {Map<string, number>} seen the largest seq this agent has seen, the conversation seen last at the end
  * @property {PersistentMap<boolean>} typing customers who are typing
  * @property {Unsent[]} unsent
+ * @property {PersistentMap<UnsentPart[]>} attached what goes with the next message of a conversation
+ * @property {PersistentMap<number>} uploads how much of each file on its way is sent, 0 to 1, by key
  * @property {string | null} selected the conversation in the middle
- * @property {"resolve" | "transfer" | "help" | null} dialog
+ * @property {"resolve" | "transfer" | "help" | "choices" | null} dialog
  * @property {Toast[]} toasts
  * @property {boolean} sound whether arrivals and messages make a sound
  * @property {"default" | "granted" | "denied"} permission for desktop notifications

@@ -19,9 +19,14 @@ export class AgentAccount extends View {
     const csrf = document.querySelector("meta[name=csrf]")?.getAttribute("content") ?? "";
     const token = el("input", { type: "hidden", name: "csrf", value: csrf });
     const signOut = el("button", { class: "quiet", "data-testid": "sign-out" }, "Sign out");
-    const form = el("form", { method: "post", action: "logout", onsubmit: clearTab }, token, signOut);
+    const form = el("form", { method: "post", action: "logout", onsubmit: () => this.#forget() }, token, signOut);
     this.append(this.#help, this.#name, form);
     this.#help.addEventListener("click", () => sendCommand(this, "dialog", { dialog: "help" }));
+  }
+
+  #forget() {
+    clearTab();
+    sendCommand(this, "sign out");
   }
 
   /** @param {State} state */

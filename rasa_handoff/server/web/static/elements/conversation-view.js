@@ -69,7 +69,7 @@ export class ConversationView extends View {
   inputs(state) {
     const id = state.selected ?? "";
     const shown = [selectedConversation(state), state.details.get(id), state.messages.get(id), state.typing.get(id)];
-    return [...shown, state.unsent, state.connection, state.me, state.departments, state.day];
+    return [...shown, state.unsent, state.uploads, state.connection, state.me, state.departments, state.day];
   }
 
   /** @param {State} state */
@@ -121,7 +121,8 @@ export class ConversationView extends View {
    */
   #drawMessages(state, { handoff_id, title, channel }) {
     const details = state.details.get(handoff_id);
-    const context = { customer: title, push: channel.push, online: isOnline(state), day: state.day };
+    const { day, uploads } = state;
+    const context = { customer: title, push: channel.push, online: isOnline(state), day, uploads };
     this.#transcriptFollows.hidden = !details?.transcript_follows;
     this.#transcript.render(details?.transcript ?? [], context);
     this.#live.render(state.messages.get(handoff_id) ?? [], context);

@@ -1,13 +1,16 @@
 // @ts-check
 import { loadDraft, saveDraft } from "../browser-storage.js";
 import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
+import { listenForFiles } from "../file-drop.js";
 import { isOnline, isOverdue, mayAnswer, mayTake, selectedConversation } from "../selectors.js";
 import { isolate } from "../text-direction.js";
 import { TypingIndicator } from "../typing-indicator.js";
+import { AttachedList } from "./attached-list.js";
 import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
+/** @typedef {import("../types.js").UnsentPart} UnsentPart */
 
 /** Where the agent writes; for a conversation that isn't theirs, what they can do instead. */
 export class MessageComposer extends View {
@@ -32,13 +35,20 @@ export class MessageComposer extends View {
     { class: "delivery-hint", "data-testid": "left-hint" },
     "The customer left a message; your answer reaches them at once or when they are back.",
   );
+  #attached = new AttachedList();
+  #chosen = el("input", { type: "file", multiple: true, hidden: true, "data-testid": "attach-input", "aria-label": "Files" });
+  #attach = tool("attach", "Attach files (or paste or drop them)", () => this.#chosen.click());
+  #offer = tool("choices", "Offer buttons or a card", () => sendCommand(this, "dialog", { dialog: "choices" }));
+  #problem = el("p", { class: "problem", role: "alert", "data-testid": "composer-problem" });
   #form = el(
     "form",
     {},
     this.#waits,
     this.#left,
     this.#label,
-    el("div", { class: "field" }, this.#field, this.#send),
+    this.#attached.element,
+    el("div", { class: "field" }, this.#attach, this.#offer, this.#chosen, this.#field, this.#send),
+    this.#problem,
     this.#keys,
   );
   #instead = el("div", { class: "instead" });
@@ -50,6 +60,8 @@ export class MessageComposer extends View {
   );
   /** @type {string | null} */
   #handoffId = null;
+  /** What goes with the message. @type {readonly UnsentPart[]} */
+  #parts = [];
   #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoffId, on }));
 
   connectedCallback() {
@@ -59,11 +71,31 @@ export class MessageComposer extends View {
     this.#field.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#field.addEventListener("input", () => this.#typed());
     this.#take.addEventListener("click", () => sendCommand(this, "take", { handoff_id: this.#handoffId }));
+    this.#chosen.addEventListener("change", () => this.#filesChosen());
+    const area = /** @type {HTMLElement} */ (this.closest("#conversation"));
+    listenForFiles(this.#field, area, () => this.#takesFiles(), (files) => this.#attachFiles(files));
+  }
+
+  /** Whether files may be dropped: this agent may write here, and no dialog asks for something else. */
+  #takesFiles() {
+    return !this.hidden && !this.#form.hidden && !document.querySelector("dialog[open]");
+  }
+
+  #filesChosen() {
+    this.#attachFiles([...(this.#chosen.files ?? [])]);
+    this.#chosen.value = ""; // the same file may be chosen again
+  }
+
+  /** @param {File[]} files */
+  #attachFiles(files) {
+    sendCommand(this, "attach files", { handoff_id: this.#handoffId, files });
+    this.#field.focus();
   }
 
   /** @param {State} state */
   inputs(state) {
-    return [selectedConversation(state), state.connection, state.me];
+    const attached = state.selected ? state.attached.get(state.selected) : undefined;
+    return [selectedConversation(state), state.connection, state.me, attached];
   }
 
   /** @param {State} state */
@@ -75,6 +107,9 @@ export class MessageComposer extends View {
     this.#form.hidden = !own;
     this.#instead.hidden = own;
     if (summary) this.#drawTexts(state, summary);
+    this.#parts = state.attached.get(summary?.handoff_id ?? "") ?? [];
+    this.#attached.render(this.#handoffId, this.#parts);
+    setText(this.#problem, "");
     if (isAnother) this.#grow(); // not before it is shown: what is hidden has no height
     // Who has just taken or opened a conversation wants to write; the focus isn't taken from a dialog's field.
     if (isAnother && own && !state.dialog) this.#field.focus();
@@ -123,7 +158,11 @@ export class MessageComposer extends View {
 
   #submit() {
     const text = this.#field.value.trim();
-    if (!text || !this.#handoffId) return;
+    if ((!text && !this.#parts.length) || !this.#handoffId) return;
+    if (!text && this.#parts.some(({ type }) => type === "buttons")) {
+      setText(this.#problem, "Write what the customer is to choose from: buttons go with a question.");
+      return this.#field.focus();
+    }
     this.#field.value = "";
     saveDraft(this.#handoffId, "");
     this.#typing.stop();
@@ -134,6 +173,7 @@ export class MessageComposer extends View {
 
   #typed() {
     if (!this.#handoffId) return;
+    setText(this.#problem, "");
     saveDraft(this.#handoffId, this.#field.value);
     this.#grow();
     this.#typing.keyPressed();
@@ -143,6 +183,18 @@ export class MessageComposer extends View {
     this.#field.style.height = "auto";
     this.#field.style.height = `${this.#field.scrollHeight}px`;
   }
+}
+
+/**
+ * Make a round button beside the field.
+ *
+ * @param {string} name
+ * @param {string} label
+ * @param {() => void} press
+ */
+function tool(name, label, press) {
+  const attributes = { type: "button", class: "round", title: label, "aria-label": label, "data-testid": name };
+  return el("button", { ...attributes, onclick: press }, icon(name));
 }
 
 /**

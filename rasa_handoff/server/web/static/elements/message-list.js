@@ -3,15 +3,18 @@ import { el, inside, sendCommand, setAttribute, setText } from "../dom.js";
 import { clockTime, statusText } from "../formatting.js";
 import { KeyedList } from "../keyed-list.js";
 import { isolate } from "../text-direction.js";
+import { uploadedShare } from "../unsent-parts.js";
+import { unsentElements } from "./attached-list.js";
 import { partElements } from "./message-parts.js";
 
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../types.js").Unsent} Unsent */
 /** @typedef {import("../types.js").Line} Line */
+/** @typedef {import("../types.js").State} State */
 /**
  * What the look of every message depends on beside the message. The customer's name may change while messages are shown.
  *
- * @typedef {{customer: string, push: boolean, online: boolean, day: string}} Context
+ * @typedef {{customer: string, push: boolean, online: boolean, day: string, uploads: State["uploads"]}} Context
  */
 
 /**
@@ -36,7 +39,12 @@ class MessageList {
    * @param {Context} context
    */
   render(items, context) {
-    this.list.render(items, context, [context.customer, context.push, context.online, context.day]);
+    this.list.render(items, context, this.shared(context));
+  }
+
+  /** What every message shows beside itself. @param {Context} context @returns {readonly unknown[]} */
+  shared({ customer, push, online, day }) {
+    return [customer, push, online, day];
   }
 
   /** Remove all messages, before those of another conversation. */
@@ -118,33 +126,51 @@ export class LiveList extends MessageList {
 
 /** Messages that the server doesn't have yet. @extends {MessageList<Unsent>} */
 export class UnsentList extends MessageList {
+  /** @param {Context} context */
+  shared(context) {
+    return [...super.shared(context), context.uploads];
+  }
+
   /** @param {Unsent} unsent */
   keyOf(unsent) {
     return unsent.id;
   }
 
   /** @param {Unsent} unsent */
-  create(unsent) {
-    const { id } = unsent;
-    const retry = el("button", { type: "button", class: "quiet", "data-testid": "send-again" }, "Send again");
-    const discard = el("button", { type: "button", class: "quiet", "data-testid": "discard" }, "Discard");
-    retry.addEventListener("click", () => sendCommand(retry, "retry message", { id }));
-    discard.addEventListener("click", () => sendCommand(discard, "discard message", { id }));
+  create({ id, text, parts }) {
+    const button = (/** @type {string} */ testid, /** @type {string} */ label, /** @type {string} */ command) =>
+      el(
+        "button",
+        { type: "button", class: "quiet", "data-testid": testid, onclick: (event) => sendCommand(event.target, command, { id }) },
+        label,
+      );
+    const progress = el("progress", { max: "1", "data-testid": "upload", "aria-label": "Uploaded" });
     return el(
       "li",
       { class: "line unsent", "data-testid": "unsent", "data-speaker": "agent", "data-id": id },
-      ...partElements(unsent),
+      ...(parts.length ? unsentElements(parts) : partElements({ text })),
       el("p", { class: "status" }),
-      el("p", { class: "choice" }, retry, discard),
+      el("p", { class: "uploading" }, progress, button("cancel-upload", "Cancel", "discard message")),
+      el(
+        "p",
+        { class: "choice" },
+        button("send-again", "Send again", "retry message"),
+        button("discard", "Discard", "discard message"),
+      ),
     );
   }
 
   /** @param {HTMLElement} element @param {Unsent} unsent @param {Context} context */
-  update(element, { problem }, { online }) {
+  update(element, unsent, { online, uploads }) {
+    const { problem } = unsent;
+    const share = uploadedShare(unsent, uploads);
     const status = inside(element, ".status");
     setAttribute(status, "data-status", problem === null ? "sending" : "failed");
     inside(element, ".choice").hidden = problem === null;
+    inside(element, ".uploading").hidden = problem !== null || share === null;
+    setAttribute(inside(element, "progress"), "value", share ?? 0);
     if (problem !== null) setText(status, `Not sent: ${isolate(problem)}`);
-    else setText(status, online ? "Sending…" : "Kept, and sent when the connection is back");
+    else if (!online) setText(status, "Kept, and sent when the connection is back");
+    else setText(status, share === null ? "Sending…" : "Uploading…");
   }
 }

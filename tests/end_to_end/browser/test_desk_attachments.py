@@ -1,0 +1,125 @@
+"""What an agent puts beside their words: files that are chosen, pasted or dropped, buttons and cards; in real Chromium."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.end_to_end.browser.conftest import Desks
+from tests.end_to_end.browser.scripted_relay import Relay
+from tests.end_to_end.browser.test_desk import say, take
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PDF = {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 not much of one"}
+
+
+async def hand_over(target: Locator, event: str, *files: dict[str, Any], text: str | None = None) -> None:
+    """Paste or drop files (and a text) as a browser does: with an event that carries them."""
+    await target.evaluate(
+        """(target, [event, files, text]) => {
+            const data = new DataTransfer();
+            for (const {name, mimeType, buffer} of files)
+                data.items.add(new File([Uint8Array.from(buffer)], name, {type: mimeType}));
+            if (text !== null) data.setData("text/plain", text);
+            const options = {bubbles: true, cancelable: true};
+            target.dispatchEvent(
+                event === "paste"
+                    ? new ClipboardEvent(event, {...options, clipboardData: data})
+                    : new DragEvent(event, {...options, dataTransfer: data}),
+            );
+        }""",
+        [event, [{**file, "buffer": list(file["buffer"])} for file in files], text],
+    )
+
+
+async def picture(page: Page, name: str = "screen.png") -> dict[str, Any]:
+    return {"name": name, "mimeType": "image/png", "buffer": await page.locator("header.bar").screenshot()}
+
+
+async def test_files_are_chosen_pasted_and_dropped_and_a_reload_keeps_them(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await relay.offer()
+    await take(page)
+    attached = page.get_by_test_id("attached")
+    await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await expect(attached).to_have_count(1)
+    await hand_over(page.get_by_test_id("composer"), "paste", await picture(page))
+    await expect(attached.locator("canvas")).to_have_count(1)
+    area = page.get_by_test_id("conversation")
+    await hand_over(area, "dragover", PDF)
+    await expect(page.locator("[data-dropping]")).to_have_count(1)
+    await hand_over(area, "drop", {**PDF, "name": "terms.pdf"})
+    await expect(page.locator("[data-dropping]")).to_have_count(0)
+    for _ in ("at once", "after a reload"):
+        await expect(attached.locator(".file-name")).to_have_text(["invoice.pdf", "screen.png", "terms.pdf"])
+        await expect(attached.locator("canvas")).to_have_count(1)
+        await page.reload()
+    await attached.first.get_by_test_id("attached-remove").click()
+    await expect(attached.locator(".file-name")).to_have_text(["screen.png", "terms.pdf"])
+
+
+async def test_what_is_attached_stays_with_its_conversation(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    for name in ("Naledi", "Sipho"):
+        await relay.offer(name=name)
+        await take(page)
+    await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await expect(page.get_by_test_id("attached")).to_have_count(1)
+    await page.get_by_test_id("mine-item").filter(has_text="Naledi").click()
+    await expect(page.get_by_test_id("attached")).to_have_count(0)
+    await page.get_by_test_id("mine-item").filter(has_text="Sipho").click()
+    await expect(page.get_by_test_id("attached")).to_have_count(1)
+
+
+async def test_a_file_dropped_beside_the_conversation_does_not_replace_the_desk(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await relay.offer()
+    await page.get_by_test_id("queue-open").click()
+    prevented = """(target) => {
+        const data = new DataTransfer();
+        data.items.add(new File(["<script>"], "page.html", {type: "text/html"}));
+        return !target.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: data}));
+    }"""
+    assert await page.locator("header.bar").evaluate(prevented)
+    assert await page.get_by_test_id("conversation").evaluate(prevented)  # it isn't this agent's yet
+    await take(page)
+    assert await page.get_by_test_id("context").evaluate(prevented)
+    await expect(page.get_by_test_id("attached")).to_have_count(0)
+
+
+async def test_text_with_a_picture_of_it_is_pasted_as_text(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await relay.offer()
+    await take(page)
+    composer = page.get_by_test_id("composer")
+    await hand_over(composer, "paste", await picture(page), text="a cell of a sheet")
+    await hand_over(composer, "paste", await picture(page, "second.png"))
+    await expect(page.get_by_test_id("attached").locator(".file-name")).to_have_text(["second.png"])
+
+
+async def test_buttons_and_a_card_go_with_a_message(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await page.get_by_test_id("choices").click()
+    await page.get_by_test_id("choices-confirm").click()
+    await expect(page.get_by_test_id("choices-titles-error")).to_contain_text("Write the title")
+    await page.get_by_test_id("choices-titles").fill("By courier\n\n  By post ")
+    await page.get_by_test_id("choices-confirm").click()
+    await page.get_by_test_id("choices").click()
+    await page.get_by_test_id("choices-kind").select_option("card")
+    await page.get_by_test_id("choices-title").fill("The Grass Is Singing")
+    await page.get_by_test_id("choices-subtitle").fill("R 180")
+    await page.get_by_test_id("choices-confirm").click()
+    await expect(page.get_by_test_id("attached")).to_have_count(2)
+    await page.get_by_test_id("send").click()
+    await expect(page.get_by_test_id("composer-problem")).to_contain_text("buttons go with a question")
+    await say(page, "How shall we send it?")
+    received = await relay.one("message", handoff_id=handoff)
+    card = {"type": "card", "title": "The Grass Is Singing", "subtitle": "R 180"}
+    buttons = {"type": "buttons", "buttons": [{"title": "By courier"}, {"title": "By post"}], "quick": True}
+    assert received["parts"] == [{"type": "text", "text": "How shall we send it?"}, card, buttons]
+    assert received["text"] == "How shall we send it? The Grass Is Singing: R 180 [By courier] [By post]"
+    await expect(page.get_by_test_id("message").get_by_test_id("part-buttons")).to_contain_text("By post")
+    await expect(page.get_by_test_id("attached")).to_have_count(0)
