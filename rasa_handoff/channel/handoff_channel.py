@@ -35,6 +35,7 @@ from rasa_handoff.channel.hosted.customer_pages import CustomerPages
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import HostBlueprint, make_channels
 from rasa_handoff.channel.inbound.interceptor import Interceptor
+from rasa_handoff.channel.inbound.mailbox_requests import MailboxRequests
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import delivery_methods_of
 from rasa_handoff.channel.several_processes import (
@@ -129,6 +130,7 @@ class HandoffChannel(InputChannel):
                 channel.authentication, channel.guard = self.authentication, self.guard
             if isinstance(channel, WithShortPayloads):
                 channel.shorten_payloads(self._long_payloads.shortened)
+        self.mailbox_requests = MailboxRequests(self.authentication, self.guard)
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
@@ -158,7 +160,7 @@ class HandoffChannel(InputChannel):
             answer = await admin.answer(SanicRequest(request))
             return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
 
-        blueprint.host_channels(self.channels, self._receive, self.authentication, self.guard)
+        blueprint.host_channels(self.channels, self._receive, self.authentication, self.guard, self.mailbox_requests)
         return blueprint
 
     async def _why_not_ready(self) -> str | None:
@@ -193,11 +195,15 @@ class HandoffChannel(InputChannel):
             self.settings.delivery_timeout,
             self._title_of_department,
             options,
+            [name for name, channel in self.channels.items() if self.mailbox_requests.has_mailbox(channel)],
+            self.settings.limits,
         )
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
         interceptor = self.interceptor = Interceptor(
             self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
         )
+        customers.mailboxes.is_open = lambda: interceptor.is_open
+        self.mailbox_requests.mailboxes = customers.mailboxes
         return_to_bot = BotReturn(bot, self.settings.intents.ended)
         tracker = TrackerTarget(
             bot, self.relay, return_to_bot, interceptor.read_transcript, self.settings.tracker_delay
@@ -279,6 +285,7 @@ class HandoffChannel(InputChannel):
         requests still arrive, and are served: whoever reached this process before it left is answered."""
         if self.interceptor is not None:
             await self.interceptor.leave()
+        self.mailbox_requests.mailboxes.close()
         await self.pages.close()
 
     async def _close(self) -> None:

@@ -94,6 +94,12 @@ def check_customer_tokens(project: Project) -> Iterator[Finding]:
             f"customer_tokens is off: whoever knows a conversation's id can read it, speak in it and end it ({', '.join(web)}). "
             f"Keep ids random and secret, or see docs/customer-tokens.md."
         )
+    fetched = [key for key in settings.channels if key == "rest" or "." in key]
+    if fetched and settings.customer_tokens == "off":
+        yield ok(
+            f"Clients can't wait for messages at GET /webhooks/<name>/handoff/messages ({', '.join(fetched)}): with "
+            f"customer_tokens off there is no such address, since whoever guesses an id could listen."
+        )
 
 
 def check_sessions(project: Project) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     of one socket, and of one conversation over all its sockets; twenty seconds' worth may come at once.
     ``events_per_second_per_address``: of all sockets of an address; five seconds' worth may come at once. A sender of more events
     is slowed down.
+    ``waiting_requests``: requests that wait for messages in mailboxes, ``waiting_requests_per_conversation`` of them for one.
     ``conversations_per_minute``: that one address may begin on ``/live_agent``; ten minutes' worth may come at once. A relay
     whose token was accepted is not limited by address or socket.
     """
@@ -61,6 +62,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     events_per_second: float = 50
     events_per_second_per_address: float = 1_000
     conversations_per_minute: float = 100
+    waiting_requests: int = 5_000
+    waiting_requests_per_conversation: int = 5
 
 
 def check_limits(limits: Limits, prefix: str) -> Limits:

@@ -163,6 +163,7 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
         ("turn",),
         ("long-handoff",),
         ("throughput",),
+        ("mailbox",),
         ("take",),
         ("ended",),
         ("rush",),

@@ -17,6 +17,7 @@ from tools.bench.desk_figure import desk
 from tools.bench.history import ended
 from tools.bench.kill_figure import kill
 from tools.bench.live import round_trip, throughput
+from tools.bench.mailbox_figure import mailbox
 from tools.bench.measure import Row
 from tools.bench.memory_figure import memory
 from tools.bench.message_figure import message
@@ -34,6 +35,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "long-handoff": long_handoff,
     "round-trip": round_trip,
     "throughput": throughput,
+    "mailbox": mailbox,
     "take": take,
     "ended": ended,
     "rush": rush,

@@ -23,7 +23,7 @@ from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import Settings
-from rasa_handoff.protocol.errors import Refused, StoreUnavailable, Unreachable
+from rasa_handoff.protocol.errors import HandoffError, Refused, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import valid
 from rasa_handoff.protocol.tokens import (
@@ -113,6 +113,29 @@ class CustomerAuthentication:
             await self._note(conversation_id, StoredProof(proof=ProofLevel.NONE))
         return None
 
+    async def admit_reader(self, conversation_id: str, token: str | None) -> Proof:
+        """Admit a request that waits for a conversation's messages, and return its proof; it needs a token whatever the setting.
+
+        Raises:
+            Refused: it may not read the conversation.
+            StoreUnavailable: that can't be decided now.
+        """
+        if self.off or not token:
+            raise Refused(REFUSED, NEEDED)
+        proof = Proof(token=token)
+        await self.admit(conversation_id, proof)
+        return proof
+
+    async def admit_again(self, conversation_id: str, proof: Proof) -> None:
+        """Admit a request once more, after it has waited: its token may have expired, or a better one is needed by now.
+
+        Raises:
+            Refused: it may not use the conversation any more.
+            StoreUnavailable: that can't be decided now.
+        """
+        if self.check(conversation_id, proof) is not Issuer.BACKEND:  # the backend's is the highest proof
+            await self.admit(conversation_id, proof)
+
     async def _has_subject(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
         """Return whether a web token belongs to this conversation.
 
@@ -175,15 +198,19 @@ class CustomerAuthentication:
         facts = message_facts()
         try:
             facts.issued = await self.admit(conversation_id, proof_of(request))
-        except Refused as no:
-            address = self._guard.address_of(SanicRequest(request).head)
-            self._guard.refusals.note(address, "customer", f"a request for a customer's conversation: {no}")
-            return response.json({"code": no.code, "error": str(no)}, status=403)
-        except StoreUnavailable as problem:
-            log.error("A customer's request was refused: %s", problem)
-            return response.json({"code": "unavailable", "error": "Try again in a moment."}, status=503)
+        except (Refused, StoreUnavailable) as no:
+            return self.refusal(request, no)
         facts.admitted = conversation_id
         return None
+
+    def refusal(self, request: Request, no: HandoffError) -> HTTPResponse:
+        """Return the answer to a request that may not use its conversation, or of which that can't be decided now."""
+        if not isinstance(no, Refused):
+            log.error("A customer's request was refused: %s", no)
+            return response.json({"code": "unavailable", "error": "Try again in a moment."}, status=503)
+        address = self._guard.address_of(SanicRequest(request).head)
+        self._guard.refusals.note(address, "customer", f"a request for a customer's conversation: {no}")
+        return response.json({"code": no.code, "error": str(no)}, status=403)
 
     async def receive(self, channel: InputChannel, message: UserMessage) -> None:
         """Take the token out of a message's metadata, check the message again, and send its front end the token issued for it.

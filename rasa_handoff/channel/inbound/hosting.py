@@ -22,6 +22,7 @@ from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.request_bodies import refuse_other_than_objects
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.inbound.mailbox_requests import MailboxRequests
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
@@ -150,14 +151,19 @@ class HostBlueprint(ChannelBlueprint):
         receive: ReceiveMessage,
         authentication: CustomerAuthentication,
         guard: Guard,
+        mailbox_requests: MailboxRequests,
     ) -> None:
-        """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name."""
+        """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name.
+
+        ``mailbox_requests`` have an address of their own at channels that can't push.
+        """
         for name, channel in channels.items():
             blueprint = channel.blueprint(_named(name, receive))
             self.mount(channel, blueprint)
             refuse_other_than_objects(blueprint, channel, guard)
             message_ids.watch(blueprint, channel)
             authentication.check_requests(blueprint, channel)
+            mailbox_requests.mount(blueprint, channel)
             http_answers.watch(blueprint)
 
 

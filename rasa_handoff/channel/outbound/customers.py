@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -23,14 +23,17 @@ from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.mailboxes import Mailboxes
 from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches, outdated_keys
+from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.outdated_notices import REPLACED_BY
 from rasa_handoff.core.rasa_messages import message_in_words, rasa_message
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
 from rasa_handoff.protocol.text import in_paragraphs, shown, valid
@@ -72,7 +75,8 @@ class Customers:
 
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
     delivered fails; None: never. ``title_of``: returns a department's title. ``other_departments``: what a customer
-    is offered whom the desk has refused.
+    is offered whom the desk has refused. ``mailboxes``: the channels whose clients may wait for messages, and ``limits`` says how
+    many.
     """
 
     batch = 1
@@ -87,11 +91,14 @@ class Customers:
         patience: float | None = 3600.0,
         title_of: TitleOf = str,
         other_departments: OtherDepartments | None = None,
+        mailboxes: Collection[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         self.bots_questions = BotsQuestions()
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
         self._title_of, self._other_departments = title_of, other_departments
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
+        self.mailboxes = Mailboxes(relay, self._batches, mailboxes, limits)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         # By the ids of agents' messages that were reported as waiting: whether they wait for the customer to come back.
         self._reported_waiting: dict[str, bool] = Recent()
@@ -224,6 +231,9 @@ class Customers:
                 return []
             if not method.push and self._batches.note_missed(lane):
                 raise _InResponse("It goes with the response that is being made.")
+            if not method.push and await self.mailboxes.expects(method, entry):
+                self._waiting[lane] = True
+                raise _InResponse("A request waits for it, or has just been given it.")
             message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
         except _InResponse:
             raise
@@ -254,7 +264,7 @@ class Customers:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
         as_sent = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
-        speaker = _speaker_of(entry) if method.names_speakers else {}
+        speaker = speaker_of(entry) if method.names_speakers else {}
         await method.send(output, lane, {**as_sent, **speaker}, str(entry.id))
         return message
 
@@ -354,12 +364,6 @@ class Customers:
 def _in_paragraphs(message: dict[str, Any]) -> dict[str, Any]:
     text = message.get("text")
     return {**message, "text": in_paragraphs(text)} if isinstance(text, str) else message
-
-
-def _speaker_of(entry: Entry) -> dict[str, Any]:
-    """Return who speaks, as a page learns it beside the message; nothing for the bot."""
-    kind = {Speaker.AGENT.value: "agent", Speaker.SYSTEM.value: "notice"}.get(entry.name)
-    return {names.SPEAKER_KEY: {"kind": kind, "name": entry.read(CustomerBody).agent}} if kind is not None else {}
 
 
 def _report(

@@ -264,6 +264,22 @@ METHODS: Final[Mapping[str, type[DeliveryMethod]]] = {
 """By class, so that a project's own subclass has the same method. Any other channel pushes if it has ``get_output_channel``."""
 
 
+VENDORS_THAT_FETCH: Final = frozenset(
+    {
+        "rasa.core.channels.hangouts.HangoutsInput",
+        "rasa.core.channels.rasa_chat.RasaChatInput",
+        "rasa.core.channels.twilio_voice.TwilioVoiceInput",
+    }
+)
+"""Channels that can't push, and whose client is a vendor's, which asks for nothing by itself."""
+
+
+def may_have_mailbox(channel: InputChannel) -> bool:
+    """Return whether this channel can't push, and its client is a project's own, which may fetch what waits."""
+    known = class_names(type(channel))
+    return isinstance(delivery_method_of(channel), Fetch) and VENDORS_THAT_FETCH.isdisjoint(known)
+
+
 def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | None) -> dict[str, DeliveryMethod]:
     """Return the delivery methods of these channels, by name.
 

@@ -96,6 +96,10 @@ class ResponseBatches:
         """Return whether this entry was out of date when a response was made, so that no response has it."""
         return entry.key in self._left_out
 
+    def leave_out(self, entry: Entry) -> None:
+        """Note that this entry was out of date when a response was made."""
+        self._left_out[entry.key] = True
+
     @asynccontextmanager
     async def answering(
         self, conversation_id: str, method: DeliveryMethod, output: OutputChannel, waits: bool
@@ -106,7 +110,7 @@ class ResponseBatches:
             await asyncio.wait({before.answer.written}, timeout=WRITING_SECONDS)
             before.answer.settle(False)  # not known to be written, so its entries are sent again
         if message_facts().acknowledges:
-            await self._acknowledge(conversation_id, method.channel.name(), message_facts().after)
+            await self.acknowledge(conversation_id, method.channel.name(), message_facts().after)
         batch = self._batches[conversation_id] = ResponseBatch(method, output)
         try:
             if waits or before is not None:
@@ -139,16 +143,16 @@ class ResponseBatches:
                 if entry.key in batch.messages or entry.key in self._fetched:
                     continue
                 if entry.key in old:
-                    self._left_out[entry.key] = True
+                    self.leave_out(entry)
                     continue
-                await self._add_entry(batch, conversation_id, entry)
+                await self.add_entry(batch, conversation_id, entry)
         except Exception:
             log.exception(
                 "Entries for %s could not be added to the response; they wait for the next.", short_id(conversation_id)
             )
         return True
 
-    async def _add_entry(self, batch: ResponseBatch, conversation_id: str, entry: Entry) -> None:
+    async def add_entry(self, batch: ResponseBatch, conversation_id: str, entry: Entry) -> None:
         """Add one entry. An entry that can't go into any response is set aside, so that the next ones can."""
         for tries in itertools.count(1):
             try:
@@ -163,8 +167,11 @@ class ResponseBatches:
                 if failure is Failure.REJECT or tries >= MOST_TRIES_OF_WRONG:
                     return await self._relay.set_aside(entry, problem)
 
-    async def _acknowledge(self, conversation_id: str, channel: str, after: str | None) -> None:
-        """Note that the client has seen all entries up to and including this one."""
+    async def acknowledge(self, conversation_id: str, channel: str, after: str | None) -> list[Entry]:
+        """Note that the client has seen all entries up to and including this one; return all that wait.
+
+        They are leased to this process until their lane is notified.
+        """
         entries = await self._relay.others.claimed_entries(CUSTOMER, conversation_id)
         ids = [entry.id for entry in entries]
         if after in ids:
@@ -175,6 +182,7 @@ class ResponseBatches:
                     log.exception("The text of an entry that %s has seen can't be made.", short_id(conversation_id))
                     self._note_fetched(entry.key, {})
             await self._relay.notify(CUSTOMER, conversation_id)
+        return entries
 
     def _note_fetched(self, key: int, message: dict[str, Any]) -> None:
         self._fetched[key] = message

@@ -90,7 +90,9 @@ def test_what_is_not_exactly_the_token_is_refused(token: str, bot: str, conversa
 def test_doctor_says_what_knowing_an_id_gives_away(project: Path) -> None:
     settings = "rasa_handoff.HandoffChannel:\n  bot_id: b\n  desk: {url: 'http://localhost:1'}\n  channels: {rest: }\n"
     (project / "credentials.yml").write_text(settings)
-    assert "customer_tokens is off: whoever knows" in command("doctor", str(project)).stdout
+    said = command("doctor", str(project)).stdout
+    assert "customer_tokens is off: whoever knows" in said
+    assert "handoff/messages (rest): with customer_tokens off there is no such address" in said
     (project / "credentials.yml").write_text(settings + "  customer_tokens: required\n")
     assert "customer_tokens needs a secret" in command("doctor", str(project)).stdout
     (project / "credentials.yml").write_text(

@@ -15,14 +15,17 @@ from rasa_handoff.channel.several_processes import check_shared_stores
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.tokens import HEADER, TOKEN_KEY, make_token
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
-from rasa_handoff.testing.waiting import eventually
+from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
 from tests.support.postgres_server import Database, Postgres
 from tests.support.redis import RedisServer
+
+SECRET = "s" * 32
 
 
 class Pair(NamedTuple):
@@ -65,10 +68,15 @@ async def pair(
         for name in ("first", "second"):
             folder = tmp_path / name
             folder.mkdir()
-            settings = credentials(desk.url, folder, store=postgres.url, bus=bus)
+            tokens = {"customer_tokens": "optional", "customer_token_secrets": [SECRET]}
+            settings = credentials(desk.url, folder, store=postgres.url, bus=bus, **tokens)
             servers.append(await stack.enter_async_context(RasaServer(small_model, folder, settings, endpoints)))
         await eventually(lambda: all(server.channel.desk.connected for server in servers))
         yield Pair(*servers)
+
+
+def _token(conversation_id: str) -> dict[str, str]:
+    return {TOKEN_KEY: make_token(SECRET, "small", conversation_id)}
 
 
 def _said(agent: ScriptedAgent) -> list[str]:
@@ -131,6 +139,60 @@ async def test_a_page_hears_the_agent_whichever_process_it_is_connected_to(pair:
             await thandi.hears("message", text="thank you")
         waiting = [one for one in thandi.all("message.status") if one["status"] == "waiting"]
         assert waiting == []
+
+
+async def test_a_request_that_waits_at_one_process_is_answered_with_what_came_to_the_other(
+    pair: Pair, thandi: ScriptedAgent
+) -> None:
+    """Whichever process has the agent's words, and whichever is named them: a load balancer takes each in turn."""
+    headers = {HEADER: make_token(SECRET, "small", "waits")}
+    first = await pair.first.say("/execute_handoff", "waits", metadata={"handoff_after": None, **_token("waits")})
+    last, came = first[-1]["id"], []
+    handoff_id = (await thandi.take_next())["handoff_id"]
+
+    async def fetch(rasa: RasaServer, wait: float = 25) -> None:
+        nonlocal last
+        query = {"sender": "waits", "after": last, "wait": str(wait)}
+        address = f"{rasa.url}/webhooks/rest/handoff/messages"
+        async with rasa.http.get(address, params=query, headers=headers) as answer:
+            messages = await answer.json()
+        came.extend(message["text"] for message in messages)
+        last = messages[-1]["id"] if messages else last
+
+    while not any("is here" in text for text in came):
+        await fetch(pair.first, 1)
+    for number in range(8):
+        rasa = pair[number % 2]
+        asked = asyncio.ensure_future(fetch(rasa))
+        await eventually(lambda: rasa.channel.mailbox_requests.mailboxes.waiting == 1)  # noqa: B023
+        assert (await thandi.say(handoff_id, f"line {number}", f"l-{number}"))["ok"]
+        await within(asked, 5)
+    await fetch(pair.first, 0)
+    await thandi.hears("message.status", message_id="l-7", status="delivered")
+    assert [text for text in came if text.startswith("line")] == [f"line {number}" for number in range(8)]
+    waited = [one["message_id"] for one in thandi.all("message.status") if one["status"] == "waiting"]
+    assert [id for id in waited if id.startswith("l-")] == []
+
+
+async def test_a_stream_at_one_process_goes_on_though_nothing_of_it_is_named(pair: Pair, thandi: ScriptedAgent) -> None:
+    await pair.first.say("/execute_handoff", "streams", metadata={"handoff_after": None, **_token("streams")})
+    handoff_id = (await thandi.take_next())["handoff_id"]
+    headers = {HEADER: make_token(SECRET, "small", "streams"), "Accept": "text/event-stream"}
+    came: list[str] = []
+
+    async def read(rasa: RasaServer) -> None:
+        address = f"{rasa.url}/webhooks/rest/handoff/messages?sender=streams"
+        async with rasa.http.get(address, headers=headers) as stream:
+            async for line in stream.content:
+                came.append(line.decode())
+
+    readers = [asyncio.ensure_future(read(rasa)) for rasa in pair]
+    await eventually(lambda: all(rasa.channel.mailbox_requests.mailboxes.waiting == 1 for rasa in pair))
+    for number in range(5):
+        assert (await thandi.say(handoff_id, f"line {number}", f"s-{number}"))["ok"]
+        await eventually(lambda: sum(f'"line {number}"' in line for line in came) == 2)  # noqa: B023
+    for reader in readers:
+        reader.cancel()
 
 
 async def test_a_page_that_moves_to_the_other_process_gets_what_waited(pair: Pair, thandi: ScriptedAgent) -> None:
