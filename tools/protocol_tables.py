@@ -133,6 +133,7 @@ VALUES: Sequence[Kind] = (
     values.Availability,
     values.BotState,
     values.Channel,
+    values.Presentation,
     values.Contact,
     values.Department,
     values.Guess,

@@ -188,15 +188,49 @@ class BotState(Value, frozen=True):
     settable: tuple[Slot, ...] = ()
 
 
+class Presentation(Value, frozen=True, kw_only=True):
+    """What the customer's channel makes of an agent's message, so that the desk can say it before it is sent.
+
+    ``name``: of the channel, or of the way by which this customer uses it. ``images``, ``files``: ``native``, ``link``, or
+    ``words``: only the name is told. ``cards``: ``native``, ``parted`` (as text, picture and buttons) or ``words``. ``buttons``:
+    ``native``, ``numbered`` (lines that the customer answers by number), ``spoken`` or ``words``. ``longest_text``: of one
+    message, a longer one is cut into several; ``in_bytes``: whether that counts bytes and not UTF-16 units; null: none is cut.
+    ``most_buttons``, ``longest_title``: beyond them buttons are numbered. ``largest_image``, ``largest_file``: bytes; a larger
+    one is a link. ``file_types``: the beginnings of the MIME types of files; any other is a link. ``paragraphs``: whether each
+    paragraph is a message of its own. ``costly``: whether each message costs money.
+    """
+
+    name: str
+    images: str = "native"
+    files: str = "native"
+    cards: str = "native"
+    buttons: str = "native"
+    longest_text: int | None = None
+    in_bytes: bool = False
+    most_buttons: int | None = None
+    longest_title: int | None = None
+    largest_image: int | None = None
+    largest_file: int | None = None
+    file_types: tuple[str, ...] = ("",)
+    paragraphs: bool = False
+    costly: bool = False
+
+
+def only_words(name: str) -> Presentation:
+    """Return the presentation of a channel that shows nothing but words."""
+    return Presentation(name=name, images="words", files="words", cards="words", buttons="words")
+
+
 class Channel(Value, frozen=True):
     """The customer's channel.
 
     ``name``: as in Rasa. ``push``: whether it can deliver a message at any time; else messages wait until the customer's next
-    request.
+    request. ``presentation``: what it makes of an agent's message; null if the relay doesn't say.
     """
 
     name: str
     push: bool = True
+    presentation: Presentation | None = None
 
 
 class Agent(Value, frozen=True):

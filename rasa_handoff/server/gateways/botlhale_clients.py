@@ -31,7 +31,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_MESSAGE, MOST_LINES
 from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.protocol.text import in_text
-from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Value
+from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Value, only_words
 from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
@@ -40,7 +40,7 @@ from rasa_handoff.server.storage.tables import METADATA, OUTBOX
 
 BOTLHALE: Final = "botlhale"
 """``Record.side`` of conversations that came by this protocol: the outbox target that leads back to them."""
-CHANNEL: Final = Channel(name="live_agent")
+CHANNEL: Final = Channel(name="live_agent", presentation=only_words("live_agent"))
 
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
 BOT_KEYS: Final = ("BotID", "bot_id", "botId", "BotId")

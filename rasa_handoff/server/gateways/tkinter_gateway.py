@@ -31,7 +31,7 @@ from rasa_handoff.protocol.payloads import (
     UnansweredPayload,
 )
 from rasa_handoff.protocol.text import valid_text
-from rasa_handoff.protocol.values import Channel, Offer, Status, Value
+from rasa_handoff.protocol.values import Channel, Offer, Status, Value, only_words
 from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
@@ -53,7 +53,7 @@ LAST_MESSAGE_SECONDS: Final = 1.0
 TKINTER: Final = "tkinter"
 """``Record.side`` of conversations that came from a window: the outbox target that leads back to it."""
 BOT_ID: Final = "tkinter-demo"
-CHANNEL: Final = Channel(name="tkinter")
+CHANNEL: Final = Channel(name="tkinter", presentation=only_words("tkinter"))
 PAUSE: Final = 1.0
 """Seconds until a message that can't be kept now is tried again."""
 

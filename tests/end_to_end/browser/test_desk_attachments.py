@@ -123,3 +123,22 @@ async def test_buttons_and_a_card_go_with_a_message(desks: Desks, relay: Relay) 
     assert received["text"] == "How shall we send it? The Grass Is Singing: R 180 [By courier] [By post]"
     await expect(page.get_by_test_id("message").get_by_test_id("part-buttons")).to_contain_text("By post")
     await expect(page.get_by_test_id("attached")).to_have_count(0)
+
+
+async def test_before_sending_the_desk_says_what_the_channel_makes_of_it(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    sms = {"images": "link", "files": "link", "buttons": "numbered", "longest_text": 1600, "costly": True}
+    await relay.offer(channel={"name": "twilio", "push": True, "presentation": {"name": "twilio", **sms}})
+    await take(page)
+    hints = page.get_by_test_id("channel-hints")
+    await expect(hints).to_be_hidden()
+    await page.get_by_test_id("composer").fill("word " * 700)
+    await expect(hints).to_have_text(
+        "On SMS this text is too long for one message: it is cut into about 3, and each costs money."
+    )
+    await page.get_by_test_id("composer").fill("Your invoice:")
+    await expect(hints).to_be_hidden()
+    await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await expect(hints).to_have_text("On SMS the customer gets a link to invoice.pdf.")
+    await page.get_by_test_id("attached-remove").click()
+    await expect(hints).to_be_hidden()

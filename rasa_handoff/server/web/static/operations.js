@@ -1,7 +1,7 @@
 // @ts-check
 /** What an agent can do, as requests to the server and events for the state. */
 
-import { kindOf } from "./parts.js";
+import { fileName, kindOf, readableSize } from "./parts.js";
 import { isMine, isOnline, myConversations } from "./selectors.js";
 import { isolate } from "./text-direction.js";
 import { composedParts } from "./unsent-parts.js";
@@ -76,10 +76,10 @@ export class Operations {
    * @param {readonly File[]} files
    */
   attachFiles(handoff_id, files) {
-    const attached = (this.store.state.attached.get(handoff_id) ?? []).length;
-    if (files.length > MOST_ATTACHED - attached)
-      this.showToast(`A message takes ${MOST_ATTACHED} files and cards. Send the others in another message.`, "problem");
-    for (const file of files.slice(0, Math.max(0, MOST_ATTACHED - attached))) {
+    const { attached, largestFile } = this.store.state;
+    const refusal = refusalOf(files, MOST_ATTACHED - (attached.get(handoff_id) ?? []).length, largestFile);
+    if (refusal) return this.showToast(refusal, "problem");
+    for (const file of files) {
       const key = freshId();
       const media = { name: file.name, type: file.type || null, size: file.size };
       void this.files.keep(key, file);
@@ -213,6 +213,20 @@ export class Operations {
   #showProblem(answer) {
     this.showToast(answer.error ?? "That didn't work. Please try again.", "problem");
   }
+}
+
+/**
+ * Return why these files can't be attached; null if they can.
+ *
+ * @param {readonly File[]} files
+ * @param {number} room how many more there may be
+ * @param {number | null | undefined} largest bytes; null: this server keeps no files
+ */
+function refusalOf(files, room, largest) {
+  if (largest === null) return "This server keeps no files, so none can be sent.";
+  if (files.length > room) return `A message takes ${MOST_ATTACHED} files and cards. Send the others in another message.`;
+  const large = largest === undefined ? undefined : files.find(({ size }) => size > largest);
+  return large ? `${isolate(fileName(large))} is too large: ${readableSize(largest ?? 0)} are the most.` : null;
 }
 
 /** Make a unique id. Not by crypto.randomUUID: browsers have it only on pages by https or from localhost. */

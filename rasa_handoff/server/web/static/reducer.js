@@ -31,6 +31,7 @@ export function initialState(saved = {}) {
     me: null,
     departments: [],
     outcomes: [],
+    largestFile: undefined,
     summaries: new PersistentMap(),
     lists: NO_CONVERSATIONS,
     details: new PersistentMap(),
@@ -122,7 +123,8 @@ function wasOnline({ connection }) {
  * @param {DeskEvent} event
  * @returns {State}
  */
-function replaceAll(state, { me, departments, outcomes, queue, mine, others, messages = [], follow_ups = [] }) {
+function replaceAll(state, { queue, mine, others, messages = [], follow_ups = [], ...ready }) {
+  const { me, departments, outcomes, largest_file } = ready;
   const open = state.selected ? state.summaries.get(state.selected) : undefined;
   const listed = [open ? [open] : [], queue, mine, others, messages, follow_ups].flat();
   const all = new Map(listed.map((one) => [one.handoff_id, one]));
@@ -134,6 +136,7 @@ function replaceAll(state, { me, departments, outcomes, queue, mine, others, mes
     me,
     departments,
     outcomes,
+    largestFile: largest_file,
     summaries: PersistentMap.from(all),
     lists: sortConversations(me, all.values()),
     details: PersistentMap.from([...state.details.entries()].filter(stays)),

@@ -27,10 +27,14 @@
  * @typedef {"stored" | "waiting" | "delivered" | "read" | "failed"} Status
  * @typedef {{id: string, seq: number, speaker: "customer" | "agent" | "system", agent: string | null,
  *   text: string, at: number, status: Status, reason: string | null, parts?: Part[]}} Message
+ * What the customer's channel makes of an agent's message.
+ * @typedef {{name: string, images: string, files: string, cards: string, buttons: string, longest_text: number | null,
+ *   in_bytes: boolean, most_buttons: number | null, longest_title: number | null, largest_image: number | null,
+ *   largest_file: number | null, file_types: string[], paragraphs: boolean, costly: boolean}} Presentation
  * @typedef {{handoff_id: string, bot_id: string, short_id: string,
  *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
  *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
- *   channel: {name: string, push: boolean}, queued_at: number, assigned_at: number | null,
+ *   channel: {name: string, push: boolean, presentation?: Presentation | null}, queued_at: number, assigned_at: number | null,
  *   ahead: boolean, reminders: number, customer_is_away: boolean, last: Message | null, words: string | null,
  *   ended: {outcome: string | null, note: string | null, at: number,
  *   followed_up?: boolean} | null}} Summary
@@ -74,6 +78,7 @@
  * @property {Map<string, number>} seen the largest seq this agent has seen, the conversation seen last at the end
  * @property {PersistentMap<boolean>} typing customers who are typing
  * @property {Unsent[]} unsent
+ * @property {number | null | undefined} largestFile bytes of the largest file that may be sent; null if none may be
  * @property {PersistentMap<UnsentPart[]>} attached what goes with the next message of a conversation
  * @property {PersistentMap<number>} uploads how much of each file on its way is sent, 0 to 1, by key
  * @property {string | null} selected the conversation in the middle

@@ -1,7 +1,9 @@
 // @ts-check
 import { loadDraft, saveDraft } from "../browser-storage.js";
+import { channelHints } from "../channel-hints.js";
 import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
 import { listenForFiles } from "../file-drop.js";
+import { KeyedList } from "../keyed-list.js";
 import { isOnline, isOverdue, mayAnswer, mayTake, selectedConversation } from "../selectors.js";
 import { isolate } from "../text-direction.js";
 import { TypingIndicator } from "../typing-indicator.js";
@@ -10,6 +12,7 @@ import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
+/** @typedef {import("../types.js").Presentation} Presentation */
 /** @typedef {import("../types.js").UnsentPart} UnsentPart */
 
 /** Where the agent writes; for a conversation that isn't theirs, what they can do instead. */
@@ -35,6 +38,11 @@ export class MessageComposer extends View {
     { class: "delivery-hint", "data-testid": "left-hint" },
     "The customer left a message; your answer reaches them at once or when they are back.",
   );
+  #hints = el("ul", { class: "delivery-hint", "data-testid": "channel-hints", "aria-live": "polite", hidden: true });
+  /** @type {KeyedList<string>} */
+  #hintList = new KeyedList(this.#hints, { keyOf: (hint) => hint, create: (hint) => el("li", {}, hint) });
+  /** What this conversation's channel makes of a message. @type {Presentation | null | undefined} */
+  #presentation = null;
   #attached = new AttachedList();
   #chosen = el("input", { type: "file", multiple: true, hidden: true, "data-testid": "attach-input", "aria-label": "Files" });
   #attach = tool("attach", "Attach files (or paste or drop them)", () => this.#chosen.click());
@@ -46,6 +54,7 @@ export class MessageComposer extends View {
     this.#waits,
     this.#left,
     this.#label,
+    this.#hints,
     this.#attached.element,
     el("div", { class: "field" }, this.#attach, this.#offer, this.#chosen, this.#field, this.#send),
     this.#problem,
@@ -110,6 +119,8 @@ export class MessageComposer extends View {
     this.#parts = state.attached.get(summary?.handoff_id ?? "") ?? [];
     this.#attached.render(this.#handoffId, this.#parts);
     setText(this.#problem, "");
+    this.#presentation = summary?.channel.presentation;
+    this.#showHints();
     if (isAnother) this.#grow(); // not before it is shown: what is hidden has no height
     // Who has just taken or opened a conversation wants to write; the focus isn't taken from a dialog's field.
     if (isAnother && own && !state.dialog) this.#field.focus();
@@ -167,6 +178,7 @@ export class MessageComposer extends View {
     saveDraft(this.#handoffId, "");
     this.#typing.stop();
     this.#grow();
+    this.#showHints();
     sendCommand(this, "send message", { handoff_id: this.#handoffId, text });
     this.#field.focus();
   }
@@ -176,7 +188,15 @@ export class MessageComposer extends View {
     setText(this.#problem, "");
     saveDraft(this.#handoffId, this.#field.value);
     this.#grow();
+    this.#showHints();
     this.#typing.keyPressed();
+  }
+
+  /** Say what the channel makes of the message as it is now; only what is new is read out. */
+  #showHints() {
+    const hints = channelHints(this.#presentation, this.#field.value.trim(), this.#parts);
+    this.#hints.hidden = hints.length === 0;
+    this.#hintList.render(hints);
   }
 
   #grow() {
