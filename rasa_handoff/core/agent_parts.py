@@ -12,20 +12,28 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (
     AnyPart,
+    AudioPart,
     ButtonsPart,
     CardPart,
     CustomPart,
+    FilePart,
+    ImagePart,
     Media,
     MediaPart,
     MessageButton,
     TextPart,
+    VideoPart,
     in_words,
     worth_keeping,
 )
 
+KINDS: Final[Mapping[type[MediaPart], str]] = {ImagePart: "image/", AudioPart: "audio/", VideoPart: "video/"}
+"""Parts of one kind of file, by the beginning of its MIME type."""
+
 NOTHING: Final = "There is nothing to read in this message. Write something, and send it then."
 NO_TITLE: Final = "A button has no title. Write one, or take the button away."
 NO_CARD: Final = "There is nothing to read in this card. Give it a title."
+NO_PICTURE: Final = "What this card is to show is no picture. Choose another one."
 UNKNOWN_FILE: Final = "A file of this message isn't stored here any more. Choose it again."
 NOT_FOR_AGENTS: Final = "JSON of the project's own can only be sent by the bot."
 TOO_LONG: Final = f"This message is too long: {LONGEST_MESSAGE:,} characters are the most. Send it in several."
@@ -68,8 +76,17 @@ def _checked(part: AnyPart, stored: Mapping[str, Media]) -> AnyPart:
         if not (part.title or "").strip():
             raise Refused("invalid", NO_CARD)
         image = None if part.image is None else _stored(part.image, stored)
+        if image is not None and not (image.type or "").startswith(KINDS[ImagePart]):
+            raise Refused("invalid", NO_PICTURE)
         return replace(part, buttons=_titled(part.buttons), image=image)
-    return replace(part, media=_stored(part.media, stored)) if isinstance(part, MediaPart) else part
+    return _of_its_kind(part, _stored(part.media, stored)) if isinstance(part, MediaPart) else part
+
+
+def _of_its_kind(part: MediaPart, media: Media) -> AnyPart:
+    """Return the part of a stored file: what isn't of the kind that the desk says is a file, whatever it is."""
+    kind = next((begin for known, begin in KINDS.items() if isinstance(part, known)), "")
+    shown = (media.type or "").startswith(kind)
+    return replace(part, media=media) if shown else FilePart(media=media)  # type: ignore[return-value]  # one of AnyPart
 
 
 def _titled(buttons: Sequence[MessageButton]) -> tuple[MessageButton, ...]:

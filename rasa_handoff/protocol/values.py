@@ -194,7 +194,7 @@ class Presentation(Value, frozen=True, kw_only=True):
     ``name``: of the channel, or of the way by which this customer uses it. ``images``, ``files``: ``native``, ``link``, or
     ``words``: only the name is told. ``cards``: ``native``, ``parted`` (as text, picture and buttons) or ``words``. ``buttons``:
     ``native``, ``numbered`` (lines that the customer answers by number), ``spoken`` or ``words``. ``longest_text``: of one
-    message, a longer one is cut into several; ``in_bytes``: whether that counts bytes and not UTF-16 units; null: none is cut.
+    message, a longer one is cut into several; null: none is cut. ``in_bytes``: whether it counts bytes and not UTF-16 units.
     ``most_buttons``, ``longest_title``: beyond them buttons are numbered. ``largest_image``, ``largest_file``: bytes; a larger
     one is a link. ``file_types``: the beginnings of the MIME types of files; any other is a link. ``paragraphs``: whether each
     paragraph is a message of its own. ``costly``: whether each message costs money.

@@ -1,8 +1,9 @@
 """What an agent may send, and what is kept of it."""
 
 import pytest
+from msgspec.structs import replace
 
-from rasa_handoff.core.agent_parts import NOT_FOR_AGENTS, TOO_LONG, UNKNOWN_FILE, agent_message, media_ids
+from rasa_handoff.core.agent_parts import NO_PICTURE, NOT_FOR_AGENTS, TOO_LONG, UNKNOWN_FILE, agent_message, media_ids
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (
@@ -17,10 +18,12 @@ from rasa_handoff.protocol.message_parts import (
     Media,
     MessageButton,
     TextPart,
+    VideoPart,
 )
 
 KEPT = Media(id="m1", name="invoice.pdf", type="application/pdf", size=7)
-STORED = {"m1": KEPT}
+PHOTO = Media(id="m2", name="dent.jpg", type="image/jpeg", size=7)
+STORED = {"m1": KEPT, "m2": PHOTO}
 BUTTONS = ButtonsPart(buttons=(MessageButton(title=" Yes "), MessageButton(title="No")))
 
 
@@ -39,10 +42,19 @@ def test_what_is_more_than_words_is_kept_and_told_in_words():
 
 def test_a_desk_is_believed_nothing_about_a_file_but_its_id():
     claimed = Media(id="m1", url="https://evil.example/", name="x.exe", type="image/png", size=1)
-    card = CardPart(title="Invoice", image=claimed)
+    card = CardPart(title="Dent", image=replace(claimed, id="m2"))
     _, kept = agent_message("", (FilePart(media=claimed), card), STORED)
-    assert kept == (FilePart(media=KEPT), CardPart(title="Invoice", image=KEPT))
-    assert media_ids((FilePart(media=claimed), card, BUTTONS, ImagePart(media=Media(url="x")))) == {"m1"}
+    assert kept == (FilePart(media=KEPT), CardPart(title="Dent", image=PHOTO))
+    assert media_ids((FilePart(media=claimed), card, BUTTONS, ImagePart(media=Media(url="x")))) == {"m1", "m2"}
+
+
+def test_what_is_no_picture_is_sent_as_a_file_whatever_the_desk_calls_it():
+    parts = (ImagePart(media=Media(id="m1")), VideoPart(media=Media(id="m2")), ImagePart(media=Media(id="m2")))
+    assert agent_message("", parts, STORED)[1] == (
+        FilePart(media=KEPT),
+        FilePart(media=PHOTO),
+        ImagePart(media=PHOTO),
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +64,7 @@ def test_a_desk_is_believed_nothing_about_a_file_but_its_id():
         (ImagePart(media=Media(url="https://pictures.example/1.png")), UNKNOWN_FILE),
         (ImagePart(media=Media(id="somebody-elses")), UNKNOWN_FILE),
         (CardPart(title="x", image=Media(id="somebody-elses")), UNKNOWN_FILE),
+        (CardPart(title="x", image=Media(id="m1")), NO_PICTURE),
         (TextPart(text="x" * LONGEST_MESSAGE + " "), TOO_LONG),
     ],
 )
