@@ -117,6 +117,7 @@ DESK = (
         "MessageAnswer, or code `not_yours` (a conversation in state `message` is everybody's), `ended`, "
         "`too_many` (1,000 wait already for the customer)",
     ),
+    Exchange(FROM_DESK, "media", [desk.MediaPayload], "MediaAnswer"),
     Exchange(FROM_DESK, "typing", [relay.TypingPayload], ""),
     Exchange(FROM_DESK, "transfer", [desk.TransferPayload], ""),
     Exchange(FROM_DESK, "resolve", [desk.ResolvePayload], "or code `invalid` with the slot that is wrong"),
@@ -163,7 +164,14 @@ RELAY_MORE: Sequence[Kind] = (
     relay.QueuedAnswer,
     relay.FoundAnswer,
 )
-DESK_MORE: Sequence[Kind] = (desk.Message, desk.EndSummary, desk.Me, desk.ConversationAnswer, desk.MessageAnswer)
+DESK_MORE: Sequence[Kind] = (
+    desk.Message,
+    desk.EndSummary,
+    desk.Me,
+    desk.ConversationAnswer,
+    desk.MessageAnswer,
+    desk.MediaAnswer,
+)
 SHARED: Sequence[Kind] = (
     relay.Acknowledgement,
     relay.DurablePayload,

@@ -6,6 +6,7 @@ import os
 from rasa_handoff.cli.database import add_database, server_module, usable
 from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.protocol.limits import read_limits
+from rasa_handoff.protocol.media_limits import read_media_limits
 from rasa_handoff.protocol.retention_settings import read_retention
 from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE, check_admin_token
 
@@ -99,6 +100,20 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         help="how often customers who wait hear of a new place in the queue; off: only when they are next (default: 60)",
     )
     parser.add_argument(
+        "--media",
+        metavar="FOLDER",
+        help="where pictures and files are kept: a folder, or s3://bucket/prefix of what speaks S3; off: nowhere (default: a "
+        "folder beside a SQLite database; with Postgres nowhere)",
+    )
+    parser.add_argument(
+        "--media-limit",
+        action="append",
+        default=[],
+        metavar="NAME=BYTES",
+        help="how large and how many pictures and files may be, such as file_bytes=10M; may be given several times "
+        "(docs/settings.md lists them)",
+    )
+    parser.add_argument(
         "--bus",
         metavar="URL",
         help="address of a Redis, such as redis://localhost:6379, by which several servers on one Postgres database tell each "
@@ -129,6 +144,8 @@ def run(arguments: argparse.Namespace) -> int:
         place_notices=server_module("service.scheduler").read_place_notices(arguments.place_notices),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
         bus=arguments.bus,
+        media=arguments.media,
+        media_limits=read_media_limits(arguments.media_limit),
     )
     proxies = server_module("public_url").read_proxies(arguments.trusted_proxy)
     code: int = server_module("run").serve(

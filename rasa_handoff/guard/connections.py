@@ -18,11 +18,13 @@ BACKLOG: Final = 100
 """Connections that are accepted together, before any of them can be refused."""
 RESERVE: Final = BACKLOG + 60
 """Descriptors kept for connections that are accepted together, the databases, and what the server opens itself."""
+PROGRESS: Final = 500_000
+"""Bytes of a body that must come within ``body_seconds``; a longer one (a file) has so much time for each of them."""
 MOST_DESCRIPTORS: Final = 65_536
 
 Waiting = Callable[[], "tuple[str | None, Any]"]
-"""Returns what a connection waits for, and an object that identifies the request: ``head`` or ``body`` of a request, ``next`` for
-another request on a kept connection, or None."""
+"""Returns what a connection waits for, and what identifies the request: ``head`` or ``body`` of a request, ``next`` for another
+request on a kept connection, or None. A long body that comes on has another identity after each ``PROGRESS`` bytes."""
 
 
 class _Connection:
@@ -35,7 +37,7 @@ class _Connection:
     def update(self, now: float) -> None:
         """Note what the connection waits for, and since when."""
         part, request = self.waiting()
-        if part != self.part or request is not self.request:
+        if part != self.part or request != self.request:
             self.part, self.request, self.since = part, request, now
 
     def end(self) -> None:

@@ -33,12 +33,17 @@ class FolderStore(MediaStore):
         """Close nothing: no file stays open."""
 
     def _prepare(self) -> None:
-        with contextlib.suppress(OSError):  # who sends a file is told
-            self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chmod(self._folder, 0o700)
+        """Take away what a process has left behind that was killed. The folder is made when the first file comes."""
+        with contextlib.suppress(OSError):
             for left in self.incoming.iterdir():
                 if left.stat().st_mtime < time.time() - LEFT_BEHIND:
                     left.unlink()
+
+    def make_incoming(self) -> None:
+        """Make the folders."""
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self._folder, self.incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def _path(self, id: str) -> Path:
         return self._folder / id[:2] / id
@@ -50,8 +55,8 @@ class FolderStore(MediaStore):
     def _put(self, id: str, file: Path) -> None:
         path, copy = self._path(id), self.incoming / f"{id}.{os.urandom(4).hex()}"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.make_incoming()
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             with file.open("rb") as source, open(copy, "xb", opener=_private) as target:
                 shutil.copyfileobj(source, target, PIECE)
                 target.flush()

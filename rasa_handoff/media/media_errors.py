@@ -10,6 +10,22 @@ FULL: Final = "full"
 DAMAGED: Final = "damaged"
 AWAY: Final = "away"
 UNKNOWN: Final = "unknown_media"
+REFUSED_AS: Final = {
+    TOO_LARGE: 413,
+    TOO_MANY: 409,
+    FULL: 507,
+    DAMAGED: 422,
+    AWAY: 503,
+    UNKNOWN: 404,
+    "unknown_handoff": 404,
+    "ended": 409,
+    "words_only": 409,
+    "signed_out": 401,
+    "no_media": 501,
+    "invalid": 400,
+    "unavailable": 503,
+}
+"""The HTTP status of a refusal, by its code; of any other 403."""
 
 
 class MediaRefused(Refused):

@@ -106,7 +106,7 @@ class MediaLibrary:
                 raise MediaRefused(DAMAGED, TAKEN)
             return known
         await self.check_room(owner)
-        async with self._coming, _file_in(self._media_store.incoming) as coming:
+        async with self._coming, _coming_file(self._media_store) as coming:
             await self._receive(content, coming)
             return await self._keep(coming, owner, name, id, is_clean)
 
@@ -217,11 +217,11 @@ class MediaLibrary:
 
 
 @contextlib.asynccontextmanager
-async def _file_in(folder: Path) -> AsyncIterator[Path]:
+async def _coming_file(media_store: MediaStore) -> AsyncIterator[Path]:
     """Give the path of a file that doesn't exist yet; it and what begins with its name are deleted at the end."""
-    path = folder / f"rasa-handoff-{uuid.uuid4().hex}"
+    path = media_store.incoming / f"rasa-handoff-{uuid.uuid4().hex}"
     try:
-        await _on_disk(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+        await _on_disk(media_store.make_incoming)
         yield path
     finally:
         for one in (path, _cleaned_beside(path)):

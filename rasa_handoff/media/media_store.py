@@ -18,6 +18,8 @@ MEDIA_ID: Final = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
 PIECE: Final = 65_536
 """Bytes that are read or written at once."""
 S3: Final = "s3://"
+NOWHERE: Final = "off"
+"""The setting of a side that keeps no files."""
 
 
 def new_id() -> str:
@@ -40,6 +42,10 @@ class MediaStore(abc.ABC):
     @abc.abstractmethod
     async def __aexit__(self, *_: object) -> None:
         """Close what is open."""
+
+    @abc.abstractmethod
+    def make_incoming(self) -> None:
+        """Make the folder for files that are still coming, if it isn't there. Blocks: call it in a thread."""
 
     @abc.abstractmethod
     async def put(self, id: str, file: Path) -> None:

@@ -58,6 +58,9 @@ class S3Store(MediaStore):
         self._threads.shutdown(wait=False)
         self._client.close()
 
+    def make_incoming(self) -> None:
+        """Do nothing: the system has a folder for what is temporary."""
+
     async def _call(self, call: Callable[[], T]) -> T:
         """Call boto3 in a thread.
 

@@ -25,6 +25,9 @@ from rasa_handoff.protocol.values import (
 ARRIVAL: Final = "arrival"
 """The event of a Summary that is new in the queue; a Summary that changed is sent with the event ``conversation``."""
 
+MOST_MEDIA: Final = 200
+"""Files whose addresses may be asked for at once."""
+
 # Values that desks show
 
 
@@ -136,7 +139,8 @@ class ReadyPayload(Availability, frozen=True, kw_only=True):
 
     ``me``: the agent. ``queue``: the conversations that wait. ``mine``: those this agent has. ``others``: those other agents
     have. ``messages``: messages that were left. ``outcomes``: what may be chosen at the end. ``follow_ups``: the newest of those
-    that ended with ``follow_up`` and nobody has followed up.
+    that ended with ``follow_up`` and nobody has followed up. ``largest_file``: bytes of the largest picture or file that may be
+    sent; null if none may be.
     """
 
     event: ClassVar[str] = "ready"
@@ -148,6 +152,7 @@ class ReadyPayload(Availability, frozen=True, kw_only=True):
     messages: tuple[Summary, ...]
     outcomes: tuple[Outcome, ...] = tuple(Outcome)
     follow_ups: tuple[Summary, ...] = ()
+    largest_file: int | None = None
 
 
 class ShownMessagePayload(Message, frozen=True, kw_only=True):
@@ -188,6 +193,16 @@ class MessageAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer to ``message``. ``message``: as it was kept."""
 
     message: Message
+
+
+class MediaAnswer(Acknowledgement, frozen=True, kw_only=True):
+    """The answer to ``media``.
+
+    ``addresses``: by the ids of the files; what isn't there any more has none. Each is relative to the desk's own, and valid for
+    a time.
+    """
+
+    addresses: dict[str, str]
 
 
 # From the desk
@@ -232,6 +247,15 @@ class AgentMessagePayload(Payload, frozen=True, kw_only=True):
     id: ForeignId
     text: Annotated[str, Meta(max_length=LONGEST_MESSAGE)] = ""
     parts: Parts = ()
+
+
+class MediaPayload(Payload, frozen=True, kw_only=True):
+    """The desk asks where pictures and files of a conversation are. ``handoff_id``: its handoff. ``ids``: which."""
+
+    event = "media"
+
+    handoff_id: HandoffId
+    ids: Annotated[tuple[HandoffId, ...], Meta(max_length=MOST_MEDIA)]
 
 
 class TransferPayload(Payload, frozen=True, kw_only=True):

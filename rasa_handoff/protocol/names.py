@@ -7,6 +7,10 @@ DESK_NAMESPACE: Final = "/desk"
 BOTLHALE_NAMESPACES: Final = ("/live_agent", "/live_server", "/")
 RELAY_TOKEN_PATH: Final = "/relay-token"
 """Where the server says over HTTP whether it would let a relay with this token in."""
+RELAY_MEDIA_PATH: Final = "/relay/media"
+"""Where a relay brings and fetches pictures and files; an id follows."""
+MEDIA_BOT, MEDIA_CONVERSATION, MEDIA_NAME = "handoff-bot", "handoff-conversation", "handoff-name"
+"""The headers that say whose file it is and what it is called, percent-encoded: proxies log addresses, not headers."""
 
 # Intents of the preset; the settings under ``intents`` may rename the first three.
 OPTIONS_INTENT: Final = "provide_handoff_options"

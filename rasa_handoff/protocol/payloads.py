@@ -124,6 +124,8 @@ class WelcomePayload(Availability, frozen=True, kw_only=True):
     the server's database. ``server``: the version of its package. ``open``: the handoffs of the ``hello`` that it has.
     ``unknown``: those that it hasn't, because its database was lost or is an earlier copy. ``transcript_follows``: whether it
     accepts a transcript after the offer. ``events``: those that it accepts from a relay; null from a server that doesn't say.
+    ``largest_file``: bytes of the largest picture or file that it keeps; null if it keeps none, and messages with one are to say
+    so in words.
     """
 
     event: ClassVar[str] = "welcome"
@@ -136,6 +138,7 @@ class WelcomePayload(Availability, frozen=True, kw_only=True):
     unknown: tuple[str, ...] | None = None
     transcript_follows: bool = False
     events: tuple[str, ...] | None = None
+    largest_file: int | None = None
 
 
 # The offer

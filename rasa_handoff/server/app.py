@@ -30,8 +30,12 @@ from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.guard.text_packets import TextPacket
+from rasa_handoff.media.media_library import MediaLibrary
+from rasa_handoff.media.media_store import NOWHERE, folder_beside, open_media_store
+from rasa_handoff.media.media_sweeper import MediaSweeper
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.media_limits import MediaLimits
 from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Value
@@ -39,17 +43,18 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.brake import Brake
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import CLIENT_LEFT, BotlhaleGateway
-from rasa_handoff.server.gateways.desk_gateway import DeskGateway
+from rasa_handoff.server.gateways.desk_gateway import DeskGateway, DeskService
 from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, TkinterGateway
+from rasa_handoff.server.http.media_pages import MediaPages
 from rasa_handoff.server.http.pages import Pages, SecurityHeaders, unavailable
 from rasa_handoff.server.http.relay_token import RelayTokenPage
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
-from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deletions import DeletionService
+from rasa_handoff.server.service.media_operations import MEDIA_IN_USE, UNUSED_MEDIA_SECONDS
 from rasa_handoff.server.service.presence import GRACE, Presence
 from rasa_handoff.server.service.publications import PUBLICATION
 from rasa_handoff.server.service.queue_notices import PLACE_NOTICE_SECONDS, QueueNotices
@@ -58,7 +63,7 @@ from rasa_handoff.server.service.scheduler import HISTORY_DAYS, Sweeper, Timekee
 from rasa_handoff.server.service.unit_of_work import AVAILABILITY, Publisher
 from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.handoffs import RELAY
-from rasa_handoff.server.storage.tables import OUTBOX, PROCESSES, TIMERS, Unavailable, open_store
+from rasa_handoff.server.storage.tables import MEDIA, OUTBOX, PROCESSES, TIMERS, Unavailable, open_store
 from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.lane_leases import LANE_TOPICS
@@ -77,7 +82,7 @@ SOCKETS: Final = "/socket.io/"
 FOREIGN_HOST: Final = "This server isn't to be found under this name. Whoever runs it finds in its log what to do."
 
 
-class ConversationService(BotService, AgentService, DeletionService):
+class ConversationService(BotService, DeskService, DeletionService):
     """The operations of both sides, over one database."""
 
 
@@ -91,7 +96,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
     rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept. ``place_notices``: seconds between two
     notices of a place in the queue to one customer; None: a customer hears of it only when they are next. ``bus``: the address of
-    a Redis by which servers that share a Postgres database tell each other to look; None: the database does it.
+    a Redis by which servers that share a Postgres database tell each other to look; None: the database does it. ``media``: where
+    pictures and files are kept; None: beside a SQLite database, else nowhere. ``media_limits``: how many.
     """
 
     open_live_agent: bool = False
@@ -106,6 +112,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     place_notices: float | None = PLACE_NOTICE_SECONDS
     bus: str | None = None
+    media: str | None = None
+    media_limits: MediaLimits = MediaLimits()
 
 
 def create_app(
@@ -138,8 +146,13 @@ class _LiveAgentServer:
         self._presence = Presence(service, grace)
         self._browsers = Browsers(self._store, settings.public, self._guard.refusals)
         self._brake = Brake(self._store, now)
-        self._relay = RelayGateway(self._sio, service, self._store, now, self._guard)
-        self._desk = DeskGateway(self._sio, service, self._presence, self._browsers, self._guard)
+        self._media = self._library()
+        self._media_pages = MediaPages(self._media, service, self._store, self._browsers, self._guard)
+        largest = None if self._media is None else settings.media_limits.file_bytes
+        self._relay = RelayGateway(self._sio, service, self._store, now, self._guard, largest)
+        self._desk = DeskGateway(
+            self._sio, service, self._presence, self._browsers, self._guard, self._media_pages.address, largest
+        )
         self._botlhale = BotlhaleGateway(self._sio, service, settings.open_live_agent, self._guard)
         self._tkinter = TkinterGateway(service, settings.tkinter_demo)
         targets: dict[str, Target] = {RELAY: self._relay, BOTLHALE: self._botlhale, TKINTER: self._tkinter}
@@ -152,6 +165,14 @@ class _LiveAgentServer:
             self._store, service, settings.place_notices, now, self._sharing.membership.is_first
         )
         self._commands: dict[str, Handler] = {}
+
+    def _library(self) -> MediaLibrary | None:
+        """Return what keeps pictures and files; None if nothing does."""
+        settings = self._settings
+        where = settings.media or folder_beside(self._database)
+        if where is None or where == NOWHERE:
+            return None
+        return MediaLibrary(self._store, MEDIA, open_media_store(where), settings.media_limits, self._now)
 
     def _share(self) -> Sharing:
         """Return the part of this server in what several do that share the database."""
@@ -210,7 +231,7 @@ class _LiveAgentServer:
             self._desk.close_ended,
             lambda: self._sharing.shown,
         )
-        routes = pages.routes()
+        routes = [*pages.routes(), *self._media_pages.routes()]
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
         routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard, self._relay.owner)))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
@@ -238,6 +259,10 @@ class _LiveAgentServer:
             expiries = service.expiries(self._settings.retention, self._settings.history_days)
             for part in (*parts, self._tkinter, Retention(expiries, self._now)):
                 await stack.enter_async_context(closing_in_time(part))
+            if self._media is not None:
+                await stack.enter_async_context(self._media)
+                sweeper = MediaSweeper(self._media, self._store, MEDIA_IN_USE, UNUSED_MEDIA_SECONDS, self._now)
+                await stack.enter_async_context(sweeper)
             sharing.begin()
             yield
             service.closing = True

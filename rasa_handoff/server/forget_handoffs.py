@@ -10,7 +10,7 @@ from rasa_handoff.admin.forget_command import UNDER_WAY, Forgotten
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.server.storage import handoff_events, handoffs
-from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX, TIMERS
+from rasa_handoff.server.storage.tables import HANDOFFS, MEDIA, MESSAGES, OUTBOX, TIMERS
 
 WITH_PEOPLE: Final = (Stage.QUEUED.value, Stage.ASSIGNED.value)
 MOST_AT_ONCE: Final = 500
@@ -28,7 +28,7 @@ def handoffs_of(connection: Connection, conversation_id: str, bot_id: str | None
 
 
 def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:
-    """Delete a conversation: its handoffs, messages, timers, and what waits for delivery.
+    """Delete a conversation: its handoffs, messages, pictures and files, timers, and what waits for delivery.
 
     In the history, texts and names are emptied. ``bot_id``: only this bot's handoffs.
 
@@ -38,6 +38,7 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
     rows = handoffs_of(connection, conversation_id, bot_id)
     if any(row.stage in WITH_PEOPLE for row in rows):
         raise Refused("under_way", UNDER_WAY)
+    MEDIA.drop(connection, conversation_id, bot_id)
     for bot in {row.bot_id for row in rows}:
         handoff_events.erase(connection, bot, conversation_id)
     ids, messages = [row.handoff_id for row in rows], 0

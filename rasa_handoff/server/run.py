@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rasa_handoff.guard.connections import BACKLOG, Connections
+from rasa_handoff.guard.connections import BACKLOG, PROGRESS, Connections
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server import accounts
@@ -40,7 +40,12 @@ def guarded_http(connections: Connections) -> type[H11Protocol]:
     class GuardedHttp(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            self._received = 0
             connections.opened(transport, self._waits_for)
+
+        def data_received(self, data: bytes) -> None:
+            self._received += len(data)
+            super().data_received(data)
 
         def _waits_for(self) -> tuple[str | None, Any]:
             """Return what the connection waits for, and an object for its request (``Waiting`` in guard/connections.py)."""
@@ -50,7 +55,7 @@ def guarded_http(connections: Connections) -> type[H11Protocol]:
             begun = bool(self.conn.trailing_data[0])  # the head of the next request
             if self.conn.their_state is h11.IDLE and self.cycle is not None and not begun:
                 return "next", self.cycle
-            return PARTS.get(self.conn.their_state), self.cycle
+            return PARTS.get(self.conn.their_state), (self.cycle, self._received // PROGRESS)
 
     return GuardedHttp
 

@@ -1,6 +1,7 @@
 """The gateway of the namespace ``/desk``: agents' browsers (docs/protocol.md). Every event is checked against its sender."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from rasa_handoff.protocol.desk_payloads import (
     DeletedPayload,
     FollowedUpPayload,
     Me,
+    MediaAnswer,
+    MediaPayload,
     Message,
     MessageAnswer,
     OpenPayload,
@@ -41,6 +44,7 @@ from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.agent_operations import AgentService
+from rasa_handoff.server.service.media_operations import MediaService
 from rasa_handoff.server.service.presence import Presence
 from rasa_handoff.server.service.publications import (
     Arrival,
@@ -69,12 +73,27 @@ MOST_SHOWN_AT_ONCE: Final = 50
 """Conversations that are read for colleagues in one transaction."""
 
 
+class DeskService(AgentService, MediaService):
+    """What desks ask for."""
+
+
 class DeskGateway:
     """Serves desks, and sends them what is published. Each agent has a Socket.IO room, so that all their tabs show the same."""
 
     def __init__(
-        self, sio: AsyncServer, conversations: AgentService, presence: Presence, browsers: Browsers, guard: Guard
+        self,
+        sio: AsyncServer,
+        conversations: DeskService,
+        presence: Presence,
+        browsers: Browsers,
+        guard: Guard,
+        media_address: Callable[[str], Awaitable[str]],
+        largest_file: int | None = None,
     ) -> None:
+        """``media_address``: returns the signed address of a file. ``largest_file``: bytes of the largest that is kept; None if
+        none is.
+        """
+        self._media_address, self._largest_file = media_address, largest_file
         self._sio, self._conversations, self._presence, self._browsers = sio, conversations, presence, browsers
         self._guard = guard
         # Socket -> agent and hash of the session.
@@ -91,6 +110,7 @@ class DeskGateway:
             "take": self._take,
             "open": self._open,
             "message": self._message,
+            "media": self._media,
             "typing": self._typing,
             "transfer": self._transfer,
             "resolve": self._resolve,
@@ -137,7 +157,7 @@ class DeskGateway:
             self._meanwhile[sid] = []
 
         def work(unit: UnitOfWork) -> None:
-            ready = _ready(unit, account.id)
+            ready = _ready(unit, account.id, self._largest_file)
             unit.afterwards.append(partial(self._welcome, sid, account.id, ready, answered))
 
         try:
@@ -205,6 +225,11 @@ class DeskGateway:
         agent = self._agent(sid)
         kept = await self._conversations.agent_said(agent, said.handoff_id, said.id, said.text, said.parts)
         return MessageAnswer(ok=True, message=kept)
+
+    async def _media(self, sid: str, data: Any) -> MediaAnswer:
+        asked = read(MediaPayload, data)
+        kept = await self._conversations.kept_media(self._agent(sid), asked.handoff_id, asked.ids)
+        return MediaAnswer(ok=True, addresses={id: await self._media_address(id) for id in kept})
 
     async def _typing(self, sid: str, data: Any) -> None:
         typing = read(TypingPayload, data)
@@ -297,7 +322,7 @@ def _event_of(publication: Publication) -> tuple[str, Struct] | None:
     return None
 
 
-def _ready(unit: UnitOfWork, agent: str) -> ReadyPayload:
+def _ready(unit: UnitOfWork, agent: str, largest_file: int | None) -> ReadyPayload:
     account = accounts.by_id(unit.connection, agent)
     found = availability.availability(unit.connection)
     lists = summaries.lists(unit.connection, agent)
@@ -310,6 +335,7 @@ def _ready(unit: UnitOfWork, agent: str) -> ReadyPayload:
         others=lists["others"],
         messages=lists["messages"],
         follow_ups=lists["follow_ups"],
+        largest_file=largest_file,
     )
 
 

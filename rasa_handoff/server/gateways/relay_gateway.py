@@ -82,8 +82,16 @@ class RelayGateway:
     recognises = True
 
     def __init__(
-        self, sio: AsyncServer, conversations: BotService, store: Store, now: Callable[[], float], guard: Guard
+        self,
+        sio: AsyncServer,
+        conversations: BotService,
+        store: Store,
+        now: Callable[[], float],
+        guard: Guard,
+        largest_file: int | None = None,
     ) -> None:
+        """``largest_file``: bytes of the largest file that is kept here; None if none is."""
+        self._largest_file = largest_file
         self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
         self._guard = guard
         # The bot id of each socket.
@@ -311,6 +319,7 @@ class RelayGateway:
             unknown=unknown,
             transcript_follows=True,
             events=self._events,
+            largest_file=self._largest_file,
         )
         await self._sio.emit(welcome.event, plain(welcome), to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)

@@ -46,7 +46,7 @@ def _inline_scripts(page: str) -> str:
 
 # 'self' is the desk's own web socket too. Safari before 15.4 doesn't know that, and falls back to polling.
 POLICY: Final = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self'; "
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; media-src 'self'; style-src 'self'; "
     f"script-src 'self' {_inline_scripts('desk.html')}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 HEADERS: Final = {

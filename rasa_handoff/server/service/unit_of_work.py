@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.agent_parts import agent_message
+from rasa_handoff.core.agent_parts import agent_message, media_ids
 from rasa_handoff.core.assignment import Stage, step
 from rasa_handoff.core.assignment_events import (
     AgentWrote,
@@ -52,7 +52,7 @@ from rasa_handoff.server.service.publications import (
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import Record
-from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.server.storage.tables import MEDIA, OUTBOX
 from rasa_handoff.store import failures
 from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.dispatcher import Dispatcher
@@ -305,8 +305,9 @@ class Service:
         """
 
         def work(unit: UnitOfWork) -> Message:
-            words, kept = agent_message(text, parts, {})
             record = must_find_for_agent(unit, agent_id, handoff_id)
+            stored = MEDIA.find_all(unit.connection, handoffs.owner_of(record), media_ids(parts))
+            words, kept = agent_message(text, parts, {id: one.media for id, one in stored.items()})
             agent = accounts.agent_by_id(unit.connection, agent_id)
             return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=words, parts=kept))
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
 from rasa_handoff.core.assignment_events import KeepMessage
+from rasa_handoff.media.media_table import MediaOwner
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import get_log
@@ -247,6 +248,11 @@ def places(connection: Connection) -> list[Place]:
         place = counted[row.department]
         found.append(Place(handoff_id=row.handoff_id, place=place, sent=row.position, queued_at=row.queued_at))
     return found
+
+
+def owner_of(record: Record) -> MediaOwner:
+    """Return the conversation to which its pictures and files belong, whichever handoff they came with."""
+    return MediaOwner(conversation_id=record.offer.conversation_id, bot_id=record.offer.bot_id)
 
 
 def add(connection: Connection, record: Record) -> None:
