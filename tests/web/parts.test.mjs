@@ -62,11 +62,11 @@ test("the addresses of all files that come into sight are asked for at once", as
   const answer = { ok: true, addresses: { a: "media/a?signature=1" } };
   const addresses = new MediaAddresses(async (event, payload) => (requests.push([event, payload]), answer));
   const got = [];
-  for (const id of ["a", "b", "a", "constructor"]) addresses.ask("h", id, (address) => got.push([id, address]));
+  for (const id of ["a", "b", "a", "constructor"]) addresses.ask("h", id, (address, isGone) => got.push([id, address, isGone]));
   await new Promise((done) => setImmediate(done));
   assert.deepEqual(requests, [["media", { handoff_id: "h", ids: ["a", "b", "constructor"] }]]);
   const address = "media/a?signature=1";
-  assert.deepEqual(got, [["a", address], ["a", address], ["b", null], ["constructor", null]]);
+  assert.deepEqual(got, [["a", address, false], ["a", address, false], ["b", null, true], ["constructor", null, true]]);
 });
 
 test("without an answer there is no address, and the next one is asked for anew", async () => {
@@ -74,9 +74,9 @@ test("without an answer there is no address, and the next one is asked for anew"
   const addresses = new MediaAddresses(async () => ((requests += 1), { ok: false, code: "offline" }));
   const got = [];
   for (const _ of [1, 2]) {
-    addresses.ask("h", "a", (address) => got.push(address));
+    addresses.ask("h", "a", (address, isGone) => got.push([address, isGone]));
     await new Promise((done) => setImmediate(done));
   }
-  assert.deepEqual(got, [null, null]);
+  assert.deepEqual(got, [[null, false], [null, false]]);
   assert.equal(requests, 2);
 });

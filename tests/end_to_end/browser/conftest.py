@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from rasa_handoff.server.accounts import add_agent, add_department
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from tests.end_to_end.browser.scripted_relay import Relay
@@ -29,11 +29,12 @@ class Server:
         self.database = database
         self.address = ""
         self.ahead = 0.0  # seconds by which its clock is ahead
+        self.settings = ServerSettings()  # from the next start on
         self._runs = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         port = urlsplit(self.address).port or free_port()
-        app = create_app(self.database, now=lambda: time.time() + self.ahead)
+        app = create_app(self.database, self.settings, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 
     async def stop(self) -> None:

@@ -4,7 +4,12 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
+import aiohttp
+
+from rasa_handoff.media.media_store import new_id
+from rasa_handoff.protocol import names
 from rasa_handoff.testing.recording_client import PatientClient
 from rasa_handoff.testing.waiting import eventually
 
@@ -33,6 +38,7 @@ class Relay:
         self.bot_id = bot_id
         self.received: list[tuple[str, dict[str, Any]]] = []
         self._ids: set[str] = set()
+        self._conversations: dict[str, str] = {}  # by handoff
         self._numbers: dict[str, int] = {}
         self._client = PatientClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
         for event in ("welcome", "availability", "typing", "message", "handoff.status"):
@@ -41,6 +47,7 @@ class Relay:
 
     async def connect(self, address: str) -> None:
         auth: dict[str, Any] = {"format": "rasa-handoff", "protocol": 2, "token": None, "bot_id": self.bot_id}
+        self._address = address
         await self._client.connect(address, namespaces=[NAMESPACE], auth=auth, transports=["websocket"])
         await eventually(lambda: self.all("welcome"))
 
@@ -68,7 +75,25 @@ class Relay:
         }
         answer = await self._send("handoff.initiate", handoff_id, offer)
         assert answer["ok"], answer
+        self._conversations[handoff_id] = str(offer["conversation_id"])
         return handoff_id
+
+    async def bring(self, handoff_id: str, content: bytes, name: str) -> dict[str, Any]:
+        """Store a customer's file at the desk, and return what a message says of it."""
+        headers = {names.MEDIA_BOT: self.bot_id, names.MEDIA_CONVERSATION: self._conversations[handoff_id]}
+        address = f"{self._address}{names.RELAY_MEDIA_PATH}/{new_id()}"
+        named = {**headers, names.MEDIA_NAME: quote(name)}
+        async with aiohttp.ClientSession() as http, http.put(address, data=content, headers=named) as answer:
+            body = await answer.json()
+        assert body["ok"], body
+        return dict(body["media"])
+
+    async def fetch(self, media_id: str) -> bytes:
+        """Return a file that an agent has sent."""
+        address = f"{self._address}{names.RELAY_MEDIA_PATH}/{media_id}"
+        async with aiohttp.ClientSession() as http, http.get(address, headers={names.MEDIA_BOT: self.bot_id}) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.read()
 
     async def follow(self, handoff_id: str, *texts: str) -> None:
         """Send the transcript that the offer lacked."""

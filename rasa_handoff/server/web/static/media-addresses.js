@@ -2,7 +2,11 @@
 /** Asks the server for the addresses of stored files: one request for all that are about to be seen in a conversation. */
 
 /** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {(address: string | null) => void} Done called with the file's address; null: there is none just now */
+/**
+ * Called with the file's address; null: there is none just now, or, if `isGone`, not any more.
+ *
+ * @typedef {(address: string | null, isGone: boolean) => void} Done
+ */
 
 /** Files of one request. */
 const MOST_AT_ONCE = 50;
@@ -45,6 +49,6 @@ export class MediaAddresses {
   async #request(handoff_id, ids, files) {
     const { ok, addresses } = await this.request("media", { handoff_id, ids });
     const known = new Map(Object.entries((ok && addresses) || {}));
-    for (const id of ids) for (const done of files.get(id) ?? []) done(known.get(id) ?? null);
+    for (const id of ids) for (const done of files.get(id) ?? []) done(known.get(id) ?? null, ok && !known.has(id));
   }
 }

@@ -63,7 +63,8 @@ export class StoredMedia extends HTMLElement {
   /** @param {() => void} [then] called when there is an address */
   #ask(then) {
     this.#trouble.hidden = true;
-    const done = (/** @type {string | null} */ address) => {
+    const done = (/** @type {string | null} */ address, /** @type {boolean} */ isGone) => {
+      if (isGone) return this.#showGone();
       this.#trouble.hidden = address !== null;
       if (address === null) return;
       this.#use(address);
@@ -71,6 +72,11 @@ export class StoredMedia extends HTMLElement {
     };
     const handoff_id = this.closest("[data-handoff]")?.getAttribute("data-handoff");
     sendCommand(this, "media address", { handoff_id, id: this.#media.id, done });
+  }
+
+  #showGone() {
+    const words = `${fileName(this.#media)} isn't kept any more`;
+    this.replaceChildren(el("span", { class: "file", "data-testid": "part-gone" }, icon("file"), words));
   }
 
   /** @param {string} address */
