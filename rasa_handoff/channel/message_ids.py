@@ -7,7 +7,7 @@ page gets as the acknowledgement of its message is made here too.
 
 import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from sanic import Blueprint
 from sanic.exceptions import SanicException
 from sanic.request import Request
 
-from rasa_handoff.channel.slack_markup import message_of_change
+from rasa_handoff.channel.vendors.vendor_message import VendorFields, VendorMessage
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.payloads import ForeignId
@@ -50,18 +50,24 @@ class MessageFacts:
     id of the last message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None:
     for as long as ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known.
     ``admitted``: the conversation that the sender may use. ``issued``: the customer token that its front end gets.
-    ``for_person``: it tells of a change to an earlier message, which a person reads and the bot doesn't answer.
+    ``said``: the message as its vendor's call has it, in ``body``.
     """
 
     def __init__(
-        self, id: Any = None, acknowledges: bool = False, after: str | None = None, within: float | None = None
+        self,
+        id: Any = None,
+        acknowledges: bool = False,
+        after: str | None = None,
+        within: float | None = None,
+        said: VendorMessage | None = None,
+        body: VendorFields | None = None,
     ) -> None:
         self.id = _usable(valid(id))
         self.acknowledges, self.after, self.within = acknowledges, valid(after), within
         self.refused: tuple[str, str] | None = None
         self.admitted: str | None = None
         self.issued: str | None = None
-        self.for_person = False
+        self.said, self.body = said or VendorMessage(), body
         self._named = 0
 
     def give_id(self, message: UserMessage) -> None:
@@ -106,18 +112,16 @@ def handling(facts: MessageFacts) -> Iterator[None]:
 def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     """Read the ids in the requests of this channel's blueprint.
 
-    On ``rest`` and its subclasses the message is made a text too, since Rasa silently drops a number or an object. On ``slack``
-    a deleted or edited message is made one that says so, since Rasa drops these, too.
+    Those of vendors' calls are read with the messages (``channel/vendors``). On ``rest`` and its subclasses the message is made a
+    text too, since Rasa silently drops a number or an object.
     """
 
     nameless = False
 
     async def read(request: Request) -> None:
         nonlocal nameless
-        _message_facts.set(facts := _facts_in(request, READERS.get(channel.name())))
-        if channel.name() == "slack":
-            facts.for_person = _replace_change(_body(request))
-        if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
+        _message_facts.set(_facts_in(request))
+        if isinstance(channel, RestInput) and (body := body_of(request)).get("message") is not None:
             body["message"] = in_text(body["message"])
             if body.get("sender") is None and not nameless:
                 nameless = True
@@ -126,61 +130,21 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     blueprint.middleware("request")(read)
 
 
-def _replace_change(body: dict[str, Any]) -> bool:
-    """Replace Slack's event of a deleted or edited message by a message that says so; return whether it was one."""
-    event = body.get("event")
-    message = message_of_change(event) if isinstance(event, dict) else None
-    if message is not None:
-        body["event"] = message
-    return message is not None
-
-
-def _facts_in(request: Request, reader: "IdReader | None") -> MessageFacts:
+def _facts_in(request: Request) -> MessageFacts:
     """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
-    if request.method != "POST":
-        return MessageFacts()
-    body = _body(request)
-    metadata = body.get("metadata")
+    metadata = body_of(request).get("metadata") if request.method == "POST" else None
     if isinstance(metadata, dict) and (AFTER_KEY in metadata or ID_KEY in metadata):
         return MessageFacts(metadata.get(ID_KEY), acknowledges=AFTER_KEY in metadata, after=metadata.get(AFTER_KEY))
-    with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return MessageFacts(reader(body) if reader is not None else None)
     return MessageFacts()
 
 
-def _body(request: Request) -> dict[str, Any]:
+def body_of(request: Request) -> dict[str, Any]:
+    """Return a request's JSON object, or its form; an empty one for anything else."""
     if "json" in (request.content_type or ""):
         with contextlib.suppress(SanicException):
             return request.json if isinstance(request.json, dict) else {}
         return {}
     return {name: values[0] for name, values in (request.form or {}).items()}
-
-
-IdReader = Callable[[Mapping[str, Any]], Any]
-"""Reads a message's id from a vendor's request."""
-
-
-def _facebook(body: Mapping[str, Any]) -> Any:
-    """Return the id of a request's first message, the one that Rasa handles."""
-    for entry in body["entry"]:
-        for message in entry["messaging"]:
-            if content := message.get("message") or message.get("postback"):
-                return content.get("mid")
-    return None
-
-
-READERS: Final[Mapping[str, IdReader]] = {
-    "botframework": lambda body: body.get("id"),
-    "facebook": _facebook,
-    "hangouts": lambda body: body["message"].get("name"),
-    "mattermost": lambda body: body.get("post_id") if "trigger_word" in body else None,
-    "rocketchat": lambda body: body.get("message_id"),
-    "slack": lambda body: body.get("event_id"),
-    "telegram": lambda body: body.get("update_id"),
-    "twilio": lambda body: body.get("MessageSid"),
-    "webexteams": lambda body: body["data"].get("id"),
-}
-"""Where each vendor puts the id of a message, the same one if it calls again."""
 
 
 async def outcome(handled: Awaitable[Any], facts: MessageFacts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 from rasa_handoff.core.rasa_messages import attachment_parts, bot_parts
 from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.message_parts import AnyPart, TextPart, in_words, read_parts, size_of, worth_keeping
-from rasa_handoff.protocol.names import PARTS_KEY
+from rasa_handoff.protocol.names import PARTS_KEY, UNREAD_KEY
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons, payload_of
 from rasa_handoff.protocol.values import Line, Speaker
 
@@ -45,13 +45,26 @@ def transcript(events: Iterable[TrackerEvent]) -> tuple[Line, ...]:
     """Return the lines of the current session, oldest first."""
     session = current_session(events)
     titles = button_titles(session)
-    lines = []
+    lines: list[Line] = []
     for event in session:
+        lines += _unread_before(event)
         speaker, parts = _speaker_and_parts(event, titles)
         if speaker is not None and (text := in_words(parts)):
             at = float(event.get("timestamp") or 0)
             lines.append(Line(speaker=speaker, text=text, at=at, parts=worth_keeping(parts)))
     return tuple(lines)
+
+
+def _unread_before(event: TrackerEvent) -> Iterator[Line]:
+    """Return what the customer sent before a message and the bot wasn't given (``UNREAD_KEY``)."""
+    metadata = event.get("metadata") if event.get("event") == "user" else None
+    for sent in mappings(metadata.get(UNREAD_KEY) if isinstance(metadata, Mapping) else None):
+        yield Line(
+            speaker=Speaker.CUSTOMER,
+            text=str(sent.get("text")),
+            at=float(sent.get("at") or 0),
+            parts=read_parts(sent.get("parts")),
+        )
 
 
 def latest(lines: Sequence[Line]) -> tuple[Line, ...]:

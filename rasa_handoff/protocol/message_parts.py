@@ -22,6 +22,8 @@ LONGEST_PART: Final = 100_000
 """Bytes of one part as JSON; a larger one is told in words only."""
 LONGEST_ADDRESS: Final = 2_000
 """Characters of an address."""
+AT_VENDOR: Final = "vendor:"
+"""How an address begins that only the channel's own side can fetch, by the vendor's id of the file: ``vendor:telegram/<id>``."""
 ONLY_IN_WINDOW: Final = "[a message only the chat window can show]"
 """The words for JSON of the project's own that has no text."""
 
@@ -50,7 +52,8 @@ class Media(_Value, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """Return its name and its address, as far as they are known; else its type."""
-        return " ".join(one for one in (self.name or (None if self.url else self.type or "a file"), self.url) if one)
+        address = None if self.url is None or self.url.startswith(AT_VENDOR) else self.url
+        return " ".join(one for one in (self.name or (None if address else self.type or "a file"), address) if one)
 
 
 class MessageButton(_Value, frozen=True, kw_only=True):

@@ -131,6 +131,8 @@ UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
 PARTS_KEY: Final = "handoff_parts"
 """The key of a message's parts in the metadata of its event in the tracker."""
+UNREAD_KEY: Final = "handoff_unread"
+"""The key of what a customer sent before a message and the bot wasn't given, in the metadata of that message's event."""
 
 PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel", "rasa_handoff.LivePersonChannel")
 """Channels of this package for platforms with a desk of their own: separate entries of ``credentials.yml``, not hosted."""

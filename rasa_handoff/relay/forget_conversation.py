@@ -11,10 +11,12 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.customer_ids import customer_ids, resume_secrets
 from rasa_handoff.relay.inbox import handoff_requests, received
+from rasa_handoff.relay.unread_messages import unread
 
 TABLES: Final[tuple[Table, ...]] = (
     received,
     handoff_requests,
+    unread,
     customer_ids,
     resume_secrets,
     repository.handoffs,

@@ -62,7 +62,7 @@ SCHEMA: Final = 3
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {2: lambda operations: operations.add_column("message", Column("parts", Text))}
-"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 only adds a table."""
+"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 has new tables, made anyway."""
 
 SAME_OUTAGE: Final = 60.0
 """Failures less than this many seconds apart are one outage. With a full disk reads succeed while every write fails, so a success

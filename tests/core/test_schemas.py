@@ -8,7 +8,15 @@ from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.dialects import postgresql
 
 from rasa_handoff.platforms import memory_tables
-from rasa_handoff.relay import customer_ids, inbox, long_payloads, page_connections, repository, turn_leases
+from rasa_handoff.relay import (
+    customer_ids,
+    inbox,
+    long_payloads,
+    page_connections,
+    repository,
+    turn_leases,
+    unread_messages,
+)
 from rasa_handoff.server.gateways import botlhale_clients
 from rasa_handoff.server.storage import tables
 
@@ -18,7 +26,7 @@ RECORDED: Final = {
     ("platform", 1): "9552abcd7c",
     ("relay", 2): "49c916d1b1",
     ("server", 2): "9874650ea0",
-    ("relay", 3): "d938c05a74",
+    ("relay", 3): "2021c664de",
     ("server", 3): "91b0709247",
 }
 """By side and ``SCHEMA``. Until the first release schema 1 may change: write its new fingerprint here. After it raise ``SCHEMA``,
@@ -28,7 +36,7 @@ SIDES = {
     "server": (tables.METADATA, tables.SCHEMA),
     "platform": (memory_tables.metadata, memory_tables.SCHEMA),
 }
-WITH_TABLES = (customer_ids, inbox, long_payloads, page_connections, turn_leases, botlhale_clients)
+WITH_TABLES = (customer_ids, inbox, long_payloads, page_connections, turn_leases, unread_messages, botlhale_clients)
 """Modules that add tables of their own to a side's metadata when they are imported."""
 OF_THE_STORE = ("meta", "probe")
 """Tables that a store adds when it is made."""

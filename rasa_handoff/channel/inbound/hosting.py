@@ -16,7 +16,7 @@ from rasa.core.channels.channel import InputChannel, UserMessage
 from rasa.shared.exceptions import RasaException
 
 from rasa_handoff.channel import message_ids
-from rasa_handoff.channel.compat import http_answers
+from rasa_handoff.channel.compat import http_answers, vendor_calls
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, OnMessage
 from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
@@ -27,7 +27,7 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.names import PLATFORM_CHANNELS, STOCK_CHANNELS
+from rasa_handoff.protocol.names import PARTS_KEY, PLATFORM_CHANNELS, STOCK_CHANNELS, UNREAD_KEY
 from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
@@ -41,9 +41,12 @@ CORRECTED: Final[Mapping[str, str]] = {
     "rasa.core.channels.telegram.TelegramInput": "rasa_handoff.channel.compat.telegram.HandoffTelegram",
     "rasa.core.channels.twilio.TwilioInput": "rasa_handoff.channel.compat.twilio.HandoffTwilio",
     "rasa.core.channels.twilio_voice.TwilioVoiceInput": "rasa_handoff.channel.compat.twilio.HandoffTwilioVoice",
+    "rasa.core.channels.webexteams.WebexTeamsInput": "rasa_handoff.channel.compat.webex.HandoffWebexTeams",
 }
 """Rasa's channels that are hosted corrected. By name: a vendor's SDK is loaded only when its channel is hosted."""
 
+OURS: Final = frozenset({PARTS_KEY, UNREAD_KEY})
+"""Keys of a message's metadata that tell the transcript what the customer sent."""
 KNOWN_SETTINGS: Mapping[type[InputChannel], tuple[str, ...]] = {
     HandoffSocketIO: (
         "user_message_evt",
@@ -159,6 +162,7 @@ class HostBlueprint(ChannelBlueprint):
         """
         for name, channel in channels.items():
             blueprint = channel.blueprint(_named(name, receive))
+            vendor_calls.tell_apart(blueprint, channel)
             self.mount(channel, blueprint)
             refuse_other_than_objects(blueprint, channel, guard)
             message_ids.watch(blueprint, channel)
@@ -168,9 +172,14 @@ class HostBlueprint(ChannelBlueprint):
 
 
 def _make_valid(message: UserMessage) -> None:
-    """Repair invalid text before Rasa stores it: a lone surrogate in a tracker makes the bot fail at every later message."""
+    """Repair invalid text before Rasa stores it: a lone surrogate in a tracker makes the bot fail at every later message.
+
+    What this package writes into a message's metadata, a front end can't.
+    """
     for attribute in ("text", "sender_id", "message_id", "input_channel", "metadata", "parse_data"):
         setattr(message, attribute, valid(getattr(message, attribute)))
+    if isinstance(message.metadata, Mapping) and not OURS.isdisjoint(message.metadata):
+        message.metadata = {key: value for key, value in message.metadata.items() if key not in OURS}
 
 
 def _named(name: str, receive: ReceiveMessage) -> OnMessage:

@@ -5,7 +5,7 @@ The rules:
 1. A customer has one turn at a time, and each message is handled once. A turn that requests a handoff ends only when the desk
    has answered.
 2. While the bot is active, it gets the message with two additions: an entry in its metadata that tells actions who is at the
-   desk, and its NLU result.
+   desk, and its NLU result. What Rasa's channel would have dropped it isn't given: that is kept, and told in the transcript.
 3. If the bot's turn asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active, nothing reaches the bot: the message goes to the relay (``to_desk.py``).
 5. While the conversation returns to the bot, the message waits, and then goes to the bot.
@@ -15,9 +15,10 @@ The rules:
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.shared.core.trackers import DialogueStateTracker
@@ -26,7 +27,7 @@ from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
-from rasa_handoff.channel.inbound.to_desk import ToDesk, only_fetches
+from rasa_handoff.channel.inbound.to_desk import ToDesk, line_of, only_fetches, parts_beyond_text
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import PAYLOADS
@@ -44,16 +45,17 @@ from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.channel.turn.options import Options, answers_with_options, replace_by_trigger
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
-from rasa_handoff.core.control import AWAITING_DESK, Control, IllegalEvent
+from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.events import TranscriptRead
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.values import Offer
+from rasa_handoff.protocol.values import Offer, plain
 from rasa_handoff.relay.inbox import CameBefore, Inbox, MessageProgress
 from rasa_handoff.relay.relay import TRACKER, Relay
+from rasa_handoff.relay.unread_messages import UnreadMessages
 
 log = get_log(__name__)
 
@@ -87,6 +89,7 @@ class Interceptor:
         self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
         self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
+        self._unread = UnreadMessages(relay.store)
         self._opened, self._leaving, self._stopping = asyncio.Event(), False, False
         self._execute, self._takes_messages = f"/{settings.intents.execute}", options.takes_messages
         self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
@@ -153,7 +156,7 @@ class Interceptor:
         conversation = self._relay.conversation(message.sender_id)
         if (
             not conversation.bypasses_bot
-            or (message_facts().for_person and not conversation.desk_active)
+            or _is_left_unread(conversation)
             or message_facts().within is not None
             or len(message.text or "") > LONGEST_MESSAGE
         ):
@@ -223,8 +226,8 @@ class Interceptor:
             elif conversation.state in AWAITING_DESK:
                 await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
                 await self._customers.flush(message.sender_id)
-            elif not conversation.desk_active and message_facts().for_person:
-                return await self._note_done(message)
+            elif _is_left_unread(conversation):
+                return await self._keep_unread(message)
             elif not conversation.bypasses_bot:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).bypasses_bot:
@@ -262,6 +265,12 @@ class Interceptor:
 
     # The bot is active
 
+    async def _keep_unread(self, message: UserMessage) -> None:
+        """Keep a message that the bot isn't given until the transcript tells it; a change to an earlier one is no news then."""
+        if not message_facts().said.is_change:
+            await self._unread.keep(message.sender_id, message.message_id, line_of(message, time.time()))
+        await self._note_done(message)
+
     async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
         """Run the bot's turn, or repeat the messages of a finished one, and follow its requests."""
         message.text = self._customers.bots_questions.answer(message.sender_id, message.text)
@@ -273,7 +282,9 @@ class Interceptor:
             message.text = names.CARRY_ON_PAYLOAD  # a button of a handoff that has ended
         finished = await self._find_finished_turn(message) if again else None
         await self._offers.write_unsaved(message.sender_id)
-        result = await self._turn.run(channel, message, finished)
+        unread = await self._unread.of(message.sender_id) if message_facts().body is not None else {}
+        result = await self._turn.run(channel, message, finished, _for_transcript(message, unread))
+        await self._unread.drop(message.sender_id, list(unread))
         if finished is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
             return await result.observed.release()  # the handoff was offered with the first copy of the message
         requested_handoff = await self._turn.requested_handoff(channel, message, result)
@@ -346,3 +357,17 @@ class Interceptor:
     ) -> TranscriptRead:
         """Complete an offer that was made while the tracker couldn't be read."""
         return await self._offers.complete(tracker, offer, message_id, self._turn.with_options)
+
+
+def _is_left_unread(conversation: Conversation) -> bool:
+    """Return whether the message is for a person, and nobody but the bot would get it now."""
+    said = message_facts().said
+    listening = conversation.desk_active if said.is_change else conversation.bypasses_bot
+    return said.for_person and not listening
+
+
+def _for_transcript(message: UserMessage, unread: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the message's event tells the transcript beside its text: what it has, and what came before it."""
+    parts = parts_beyond_text(message)
+    own = {names.PARTS_KEY: plain(parts)} if parts else {}
+    return {**own, names.UNREAD_KEY: [{"id": id, **line} for id, line in unread.items()]} if unread else own

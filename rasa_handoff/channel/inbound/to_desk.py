@@ -23,6 +23,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.message_parts import AnyPart, TextPart, in_words, worth_keeping
+from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 
 log = get_log(__name__)
@@ -68,7 +69,10 @@ class ToDesk:
             return
         if (message.text or "").strip() in self._start_payloads:
             return
-        text = await self._named_payload((message.text or "").strip(), conversation)
+        said = message_facts().said
+        text = (
+            (message.text or "").strip() if said.parts else await self._named_payload(message.text or "", conversation)
+        )
         common = self._common_fields(channel, message, is_first)
         parts = _parts(text, message, conversation)
         content: dict[str, Any] = {
@@ -78,6 +82,8 @@ class ToDesk:
         }
         if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
+        elif said.parts or said.is_change:  # what has a picture is no answer to a question
+            await self._say(channel, message, events.CustomerSaid(**common, **content, parts=worth_keeping(parts)))
         elif text in PAYLOADS or (text in WAYS_OUT and conversation.state in LEAVING_MESSAGE):
             await self._apply(event_of(text, conversation, common, content))
         elif self._asks_again.fullmatch(text):
@@ -85,12 +91,16 @@ class ToDesk:
         elif text.casefold() == conversation.leaving_word.casefold():
             await self._apply(events.CustomerLeaving(**common, **content))
         else:
-            try:
-                await self._apply(events.CustomerSaid(**common, **content, parts=worth_keeping(parts)))
-            except Refused as problem:
-                log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
-                await self._tell(channel, message, names.UTTER_TOO_MANY)
-                message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+            await self._say(channel, message, events.CustomerSaid(**common, **content, parts=worth_keeping(parts)))
+
+    async def _say(self, channel: str, message: UserMessage, said: events.CustomerSaid) -> None:
+        """Say it to the agent; the customer hears if too much waits for the desk already."""
+        try:
+            await self._apply(said)
+        except Refused as problem:
+            log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
+            await self._tell(channel, message, names.UTTER_TOO_MANY)
+            message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
 
     def _common_fields(self, channel: str, message: UserMessage, is_first: bool) -> dict[str, Any]:
         """Return the fields that each event of a customer's message has."""
@@ -103,7 +113,8 @@ class ToDesk:
         }
 
     async def _named_payload(self, text: str, conversation: Conversation) -> str:
-        """Return the payload of the choice that the text names, if a question is open; else the text itself."""
+        """Return the payload of the choice that the text names, if a question is open; else the text itself, without blanks."""
+        text = text.strip()
         if conversation.state is Control.CONTACT and plain_answer(text) == NO:
             return names.WITHOUT_CONTACT_PAYLOAD
         asked = conversation.state is Control.CONTACT or (conversation.state is Control.WAITING and conversation.asked)
@@ -132,8 +143,30 @@ def _parts(text: str, message: UserMessage, conversation: Conversation) -> tuple
     """Return the customer's message as a person reads it: buttons by their titles, and what came with it."""
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return (TextPart(text=conversation.titles[text]),)
-    words = (TextPart(text=text),) if text else ()
-    return *words, *attachment_parts(_attachments(message))
+    words = message_facts().said.words
+    shown = text if words is None else words.strip()
+    return *((TextPart(text=shown),) if shown else ()), *_beside_words(message)
+
+
+def parts_beyond_text(message: UserMessage) -> tuple[AnyPart, ...]:
+    """Return a message's parts where they tell more than its text and what stands in its metadata; none where they don't."""
+    said = message_facts().said
+    if not said.parts and said.words is None:
+        return ()
+    words = (message.text or "").strip() if said.words is None else said.words
+    return *((TextPart(text=words),) if words else ()), *(worth_keeping(said.parts) or said.parts)
+
+
+def line_of(message: UserMessage, at: float) -> Line:
+    """Return a message as a line of the transcript."""
+    parts = parts_beyond_text(message) or ((TextPart(text=message.text),) if message.text else ())
+    return Line(
+        speaker=Speaker.CUSTOMER, text=in_words(parts)[:LONGEST_MESSAGE] or WORDLESS, at=at, parts=worth_keeping(parts)
+    )
+
+
+def _beside_words(message: UserMessage) -> tuple[AnyPart, ...]:
+    return message_facts().said.parts or attachment_parts(_attachments(message))
 
 
 def only_fetches(message: UserMessage, method: DeliveryMethod) -> bool:

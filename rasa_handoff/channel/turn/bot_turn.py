@@ -11,6 +11,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -100,19 +101,25 @@ class BotTurn:
         self._own_intents = (intents.options, intents.execute, intents.ended, names.CARRY_ON_INTENT)
         self._observer = OutputObserver(f"/{intents.execute}", show_marker, follows)
 
-    async def run(self, channel: str, message: UserMessage, finished: FinishedTurn | None = None) -> TurnResult:
+    async def run(
+        self,
+        channel: str,
+        message: UserMessage,
+        finished: FinishedTurn | None = None,
+        for_transcript: Mapping[str, Any] = MappingProxyType({}),
+    ) -> TurnResult:
         """Let the bot answer the message.
 
-        ``finished``: the message's turn, if it ran before; then its messages are only sent again. If the message asks for a
-        person, the answer is held back until :meth:`requested_handoff` or the caller releases it; if it asks for the options,
-        the question of an open form is.
+        ``finished``: the message's turn, if it ran before; then its messages are only sent again. ``for_transcript``: what the
+        metadata of the message's event has for the transcript. If the message asks for a person, the answer is held back until
+        :meth:`requested_handoff` or the caller releases it; if it asks for the options, the question of an open form is.
 
         Raises:
             Unreachable: no model is loaded, and Rasa would silently ignore the message.
         """
         self._bot.freeze_model()  # `PUT /model` may have replaced it
         for_actions = MetadataForActions(channel=channel, availability=self._options.availability())
-        message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(for_actions)}
+        message.metadata = {**_metadata_of(message), **for_transcript, names.METADATA_KEY: plain(for_actions)}
         parsed = await self._bot.parse(message) if finished is None else finished[0]
         intent, make_options = intent_of(parsed), self._make_options(channel)
         asks, wants_options = intent == self._intents.execute, intent == self._intents.options

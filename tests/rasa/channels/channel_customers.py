@@ -69,6 +69,10 @@ class Customer:
         """Return an agent's text as the customer gets it."""
         return valid_text(text)
 
+    async def call(self, body: Any) -> None:
+        """Send what the vendor sends for something else than words, signed as it does."""
+        await self._post(json.dumps(body), {"Content-Type": "application/json"})
+
     async def _post(self, body: Any, headers: dict[str, str] | None = None, query: str = "") -> str:
         address = f"{self.rasa.url}/webhooks/{self.channel}/webhook{query}"
         async with self.rasa.http.post(address, data=body, headers=headers) as answer:
@@ -147,11 +151,22 @@ class OnSlack(Customer):
 
     async def _post_event(self, event: dict[str, Any]) -> None:
         event = {**event, "channel": self.place, "channel_type": "im"}
-        body = json.dumps({"event_id": f"Ev{self.number}", "event": event})
+        await self.call({"event_id": f"Ev{self.number}", "event": event})
+
+    async def call(self, body: Any) -> None:
+        await self._signed(json.dumps(body), "application/json")
+
+    async def press(self, payload: dict[str, Any]) -> None:
+        """Press something, of which Slack tells by a form."""
+        where = {"user": {"id": self.id}, "channel": {"id": self.place}, "message": {"thread_ts": self.thread}}
+        form = urlencode({"payload": json.dumps({"type": "block_actions", **where, **payload})})
+        await self._signed(form, "application/x-www-form-urlencoded")
+
+    async def _signed(self, body: str, kind: str) -> None:
         now = str(int(time.time()))
         signature = hmac.new(b"secret", f"v0:{now}:{body}".encode(), hashlib.sha256).hexdigest()
         headers = {"X-Slack-Signature": f"v0={signature}", "X-Slack-Request-Timestamp": now}
-        await self._post(body, {**headers, "Content-Type": "application/json"})
+        await self._post(body, {**headers, "Content-Type": kind})
 
     def at(self, call: Call) -> str:
         return str(call.body["channel"])
@@ -186,7 +201,10 @@ class OnFacebook(Customer):
 
     async def send(self, text: str) -> None:
         message = {"mid": f"m_{self.number}", "text": text}
-        body = json.dumps({"entry": [{"messaging": [{"sender": {"id": self.id}, "message": message}]}]})
+        await self.call({"entry": [{"messaging": [{"sender": {"id": self.id}, "message": message}]}]})
+
+    async def call(self, body: Any) -> None:
+        body = json.dumps(body)
         signature = hmac.new(b"secret", body.encode(), hashlib.sha1).hexdigest()
         await self._post(body, {"X-Hub-Signature": f"sha1={signature}", "Content-Type": "application/json"})
 
@@ -201,7 +219,10 @@ class OnTwilio(Customer):
     channel = "twilio"
 
     async def send(self, text: str) -> None:
-        await self._post(*_form(From=self.id, Body=text, MessageSid=f"SM{self.number}"))
+        await self.call({"Body": text, "MessageSid": f"SM{self.number}"})
+
+    async def call(self, body: Any) -> None:
+        await self._post(*_form(From=self.id, **body))
 
     def as_read(self, text: str) -> str:
         return _out_of_a_form(text)
@@ -262,16 +283,12 @@ class OnBotFramework(Customer):
     attachments: Sequence[Mapping[str, Any]] = ()
 
     async def send(self, text: str) -> None:
+        await self.call({"id": f"act{self.number}", "text": text, "attachments": [*self.attachments]})
+
+    async def call(self, body: Any) -> None:
         token = jwt.encode({"aud": "app"}, TEAMS_KEY, algorithm="RS256", headers={"kid": "teams"})
         where = {"conversation": {"id": self.place}, "recipient": {"id": "bot"}, "from": {"id": self.id}}
-        body = {
-            "type": "message",
-            "id": f"act{self.number}",
-            "text": text,
-            "serviceUrl": f"{self.vendors.url}/botframework",
-            "attachments": [*self.attachments],
-            **where,
-        }
+        body = {"type": "message", "serviceUrl": f"{self.vendors.url}/botframework", **where, **body}
         await self._post(json.dumps(body), {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
 
     def at(self, call: Call) -> str:

@@ -41,7 +41,9 @@ class Vendors:
         self.status = 503
         self.answers_lost = False
         self.refused = 0
-        self.webex_messages: dict[str, tuple[str, str]] = {}
+        self.webex_messages: dict[str, tuple[str, str | None]] = {}
+        self.webex_files: dict[str, list[str]] = {}
+        self.webex_presses: dict[str, dict[str, Any]] = {}
         self._awaited: dict[str, Future[None]] = {}
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -112,8 +114,13 @@ class Vendors:
 
     def _webexteams(self, call: Call) -> tuple[int, Any]:
         if call.path.startswith("messages/"):
-            room, text = self.webex_messages[call.path.partition("/")[2]]
-            return 200, {"id": "1", "roomId": room, "text": text, "personId": "customer"}
+            id = call.path.partition("/")[2]
+            room, text = self.webex_messages[id]
+            known = {"text": text, "files": self.webex_files.get(id)}
+            said = {name: value for name, value in known.items() if value is not None}
+            return 200, {"id": "1", "roomId": room, "personId": "customer", **said}
+        if call.path.startswith("attachment/actions/"):
+            return 200, {"personId": "customer", **self.webex_presses[call.path.rpartition("/")[2]]}
         return 200, {"id": "bot"}
 
     def _rasa(self, call: Call) -> tuple[int, Any]:
