@@ -190,9 +190,6 @@ class RasaServer:
         for connection in list(self._server.connections):
             connection.abort() if hasattr(connection, "abort") else connection.close()
         await self._server.after_stop()
-        for channel in getattr(self.channel, "channels", {}).values():
-            if getattr(channel, "sio", None) is not None:
-                await channel.sio.shutdown()
         self.app.shutdown_tasks(timeout=0)
         jobs.kill_scheduler()  # the scheduler of reminders: one per process, and bound to the loop in which it was made
         Sanic._app_registry.pop(self.app.name, None)

@@ -40,7 +40,18 @@ FOREIGN = {
 }
 """Which folders may import a library that not every environment has."""
 LAYERS: dict[str, tuple[str, ...]] = {
-    "channel": ("vendors", "message_ids", "closing", "compat", "hosted", "tracker", "outbound", "turn", "inbound", "channel"),
+    "channel": (
+        "vendors",
+        "message_ids",
+        "closing",
+        "compat",
+        "hosted",
+        "tracker",
+        "outbound",
+        "turn",
+        "inbound",
+        "channel",
+    ),
     "server": ("storage", "service", "http", "gateways", "app"),
 }
 """Within a folder, lowest first: none imports one that comes after it. What isn't named here may be imported by all."""
