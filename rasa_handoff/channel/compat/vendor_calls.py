@@ -14,7 +14,7 @@ from sanic.request import Request, RequestParameters
 
 from rasa_handoff.channel.message_ids import MessageFacts, body_of, handling
 from rasa_handoff.channel.vendors.readers import read, reader_of
-from rasa_handoff.channel.vendors.vendor_message import Reader
+from rasa_handoff.channel.vendors.vendor_message import ReadVendorMessages
 
 
 def tell_apart(blueprint: Blueprint, channel: InputChannel) -> None:
@@ -30,7 +30,7 @@ def tell_apart(blueprint: Blueprint, channel: InputChannel) -> None:
         blueprint._future_routes.add(route._replace(handler=handler))
 
 
-def _each(handler: Callable[..., Any], reader: Reader, channel: InputChannel) -> Callable[..., Any]:
+def _each(handler: Callable[..., Any], reader: ReadVendorMessages, channel: InputChannel) -> Callable[..., Any]:
     async def handle(request: Request, *arguments: Any, **more: Any) -> Any:
         answer = None
         body = body_of(request) if request.method == "POST" else {}

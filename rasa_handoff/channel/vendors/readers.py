@@ -17,10 +17,10 @@ from rasa_handoff.channel.vendors import (
     twilio_forms,
     webex_webhooks,
 )
-from rasa_handoff.channel.vendors.vendor_message import Reader, VendorFields, VendorMessage
+from rasa_handoff.channel.vendors.vendor_message import ReadVendorMessages, VendorFields, VendorMessage
 from rasa_handoff.protocol.text import valid
 
-READERS: Final[Mapping[str, Reader]] = {
+READERS: Final[Mapping[str, ReadVendorMessages]] = {
     "rasa.core.channels.botframework.BotFrameworkInput": teams_activities.read_activity,
     "rasa.core.channels.facebook.FacebookInput": messenger_events.read_batch,
     "rasa.core.channels.hangouts.HangoutsInput": google_chat_events.read_event,
@@ -33,13 +33,13 @@ READERS: Final[Mapping[str, Reader]] = {
 }
 
 
-def reader_of(channel: InputChannel) -> Reader | None:
+def reader_of(channel: InputChannel) -> ReadVendorMessages | None:
     """Return the reader of this channel's requests; None for one whose requests say all to Rasa's channel."""
     names = (f"{base.__module__}.{base.__qualname__}" for base in type(channel).__mro__)
     return next((READERS[name] for name in names if name in READERS), None)
 
 
-def read(reader: Reader, body: VendorFields, channel: InputChannel) -> list[VendorMessage]:
+def read(reader: ReadVendorMessages, body: VendorFields, channel: InputChannel) -> list[VendorMessage]:
     """Return the messages in a request, never none; one that the reader fails on is left to Rasa's channel as it came."""
     try:
         found = reader(body, channel) or [VendorMessage()]

@@ -55,7 +55,7 @@ class VendorMessage:
     is_change: bool = False
 
 
-Reader = Callable[[VendorFields, InputChannel], list[VendorMessage]]
+ReadVendorMessages = Callable[[VendorFields, InputChannel], list[VendorMessage]]
 """Reads the messages in a request's body, in their order. A message that nobody is to hear of has a body that says nothing."""
 
 
