@@ -4,18 +4,21 @@
  * what such a page needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
- * quick-reply, suggestion,
- * new-conversation, leave, leave-yes, leave-no, typing, refused, too-long, connection (data-state: connecting, online, offline, refused),
- * who (data-active: bot, waiting, person).
+ * quick-reply, reply-link, picture, file, audio, video, card, place, suggestion,
+ * new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
+ * connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
 import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
 import { createItem, updateItem } from "./message-items.js";
+import { contentOf } from "./message-content.js";
 import { rasaAddress, RasaSocket } from "./rasa-socket.js";
+import { language, t, translate } from "./texts.js";
+import { isolate } from "./text-direction.js";
 import { TypingIndicator } from "./typing-indicator.js";
 
 /** @typedef {import("./message-items.js").Line} Line */
-/** @typedef {import("./rasa-socket.js").Reply} Reply */
+/** @typedef {import("./message-content.js").Reply} Reply */
 /** @typedef {import("./rasa-socket.js").Uttered} Uttered */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
 /** @typedef {import("./rasa-socket.js").Active} Active */
@@ -27,12 +30,7 @@ const INTERRUPTION_LASTS = 3_000;
 const LONGEST_MESSAGE = 20_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
-const STATE_TEXTS = {
-  connecting: "Connecting…",
-  online: "You are online",
-  offline: "Offline: what you write is kept",
-  refused: "Closed",
-};
+const STATE_TEXTS = { connecting: t("connecting"), online: t("online"), offline: t("offline"), refused: t("closed") };
 
 const find = (/** @type {string} */ selector) =>
   /** @type {HTMLElement} */ (document.querySelector(selector));
@@ -105,10 +103,36 @@ function onActive(now) {
 
 function drawActive() {
   const { active, agent } = who;
-  const names = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" };
+  const isLeaving = storage.conversation.leaving !== null;
+  const names = { bot: t("bot"), waiting: t("waiting"), person: agent || t("person"), closed: t("bot") };
   const element = find(".who");
   element.dataset.active = active;
-  element.textContent = storage.conversation.leaving ? "Leaving…" : (names[active] ?? "Bot");
+  element.textContent = isLeaving ? t("leaving") : (names[active] ?? t("bot"));
+  const bar = find(".handoff"), hidden = isLeaving || !hasPerson();
+  const hasChanged = bar.hidden !== hidden;
+  bar.hidden = hidden;
+  find("#handoff-state").textContent = active === "person" ? t("isTalking", { agent: isolated(agent) }) : queueText();
+  find("#end").textContent = t(active === "person" ? "endChat" : "leaveQueue");
+  if (hasChanged) scrollToEnd();
+}
+
+/** Whether the customer has a person, or waits for one. */
+function hasPerson() {
+  return who.active === "person" || who.active === "waiting";
+}
+
+/** @param {string | null} agent */
+function isolated(agent) {
+  return agent ? isolate(agent) : t("somebody");
+}
+
+/** Say where the customer is in the queue, and for how long, as far as that is known. */
+function queueText() {
+  const { position, wait } = who;
+  const minutes = Math.ceil((wait ?? 0) / 60);
+  const place = position ? t("place", { place: position }) : t("isWaiting");
+  if (minutes < 1) return place;
+  return `${place} ${minutes === 1 ? t("aboutAMinute") : t("aboutMinutes", { minutes })}`;
 }
 
 let sending = false;
@@ -120,7 +144,7 @@ async function sendUnsent() {
   for (let next = firstUnsent(); next && connection === "online"; next = firstUnsent()) {
     const outcome = await socket.sendMessage(next.id, next.message);
     if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-    else if (next.id === storage.conversation.leaving) startAgain();
+    else if (next.id === storage.conversation.leaving) left();
     else settle(next.id, outcome === "accepted");
   }
   sending = false;
@@ -151,15 +175,17 @@ function onChangeElsewhere(sessionChanged) {
 }
 
 /** Show a message. A repeated one isn't shown again, since `add` knows its id; the socket acknowledges both. @param {Uttered} message */
-function onMessage({ id, text, quick_replies, attachment, handoff_speaker }) {
+function onMessage(message) {
+  const { id, handoff_speaker } = message;
+  const { text, replies, media, cards } = contentOf(message);
   /** @type {Line} */
-  const line = { id, who: "bot", text: text ?? "", at: Date.now() };
+  const line = { id, who: "bot", text, at: Date.now() };
   onTyping(false);
   if (isSpeaker(handoff_speaker)) line.speaker = { kind: handoff_speaker.kind, name: handoff_speaker.name };
-  if (quick_replies?.length) line.replies = quick_replies.map(({ title, payload }) => ({ title, payload }));
-  if (attachment?.type === "image") line.image = String(attachment.payload?.src ?? "");
-  else if (attachment) line.link = describe(attachment);
-  if (line.text || line.replies || line.image || line.link) add(line);
+  if (replies.length) line.replies = replies;
+  if (media.length) line.media = media;
+  if (cards.length) line.cards = cards;
+  if (line.text || line.replies || line.media || line.cards) add(line);
   if (id) unread.add(id);
   sendSeen();
 }
@@ -182,12 +208,6 @@ function onTyping(on) {
   if (on) typingEnds = setTimeout(() => onTyping(false), TYPING_LASTS);
   find(".typing").hidden = !on;
   if (on) scrollToEnd();
-}
-
-/** Describe an attachment that isn't a picture. @param {any} attachment */
-function describe({ payload }) {
-  const { title, subtitle, item_url, image_url, src, url } = payload?.elements ?? payload ?? {};
-  return [title, subtitle, item_url ?? url ?? src ?? image_url].filter(Boolean).join("\n");
 }
 
 /**
@@ -281,9 +301,8 @@ function warnIfTooLong(length) {
   const excess = length > LONGEST_MESSAGE;
   const warning = find("#too-long");
   warning.hidden = !excess;
-  const count = (/** @type {number} */ number) => number.toLocaleString("en");
-  const rule = `a message may have ${count(LONGEST_MESSAGE)} characters, this one has ${count(length)}`;
-  warning.textContent = excess ? `That's too long: ${rule}. Please shorten it, or send it in parts.` : "";
+  const count = (/** @type {number} */ number) => number.toLocaleString(language);
+  warning.textContent = excess ? t("tooLong", { most: count(LONGEST_MESSAGE), length: count(length) }) : "";
   return excess;
 }
 
@@ -291,22 +310,44 @@ const leaveDialog = /** @type {HTMLDialogElement} */ (find("#leave"));
 
 /** A customer who has a person, or waits for one, is asked first: that conversation ends. */
 function askToStartAgain() {
-  if (connection === "refused" || (who.active !== "person" && who.active !== "waiting")) return startAgain();
-  find("#leave-question").textContent =
-    who.active === "person"
-      ? `You are talking with ${who.agent || "a person"}. If you begin anew, that conversation ends.`
-      : "You are waiting for a person. If you begin anew, you lose your place.";
+  if (connection === "refused" || !hasPerson()) return startAgain();
+  ask(who.active === "person" ? "anewWhileTalking" : "anewWhileWaiting", t("anew"), false);
+}
+
+/** Ask whether to leave the queue, or to end the chat; the bot goes on in the same conversation. */
+function askToEnd() {
+  const isPerson = who.active === "person";
+  ask(isPerson ? "chatQuestion" : "queueQuestion", t(isPerson ? "endChat" : "leaveQueue"), true);
+}
+
+/**
+ * @param {import("./texts.js").TextName} question
+ * @param {string} yes
+ * @param {boolean} stays whether the bot goes on in the same conversation
+ */
+function ask(question, yes, stays) {
+  find("#leave-question").textContent = t(question, { agent: isolated(who.agent) });
+  find('[data-testid="leave-yes"]').textContent = yes;
+  leaveDialog.dataset.stays = String(stays);
   leaveDialog.showModal();
 }
 
-/** End the conversation for the person too, and begin anew once that has arrived: offline, when the page is online again. */
+/** End the conversation for the person too; what follows begins once that has arrived: offline, when the page is online again. */
 function leave() {
   leaveDialog.close();
   storage.change((conversation) => {
     conversation.leaving ??= freshId();
+    conversation.stays = leaveDialog.dataset.stays === "true";
   });
   drawActive();
   void sendUnsent();
+}
+
+/** Go on, since the person has been told. */
+function left() {
+  if (!storage.conversation.stays) return startAgain();
+  storage.change((conversation) => Object.assign(conversation, { leaving: null, stays: false }));
+  drawActive();
 }
 
 function startAgain() {
@@ -319,6 +360,7 @@ function startAgain() {
 
 find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
 find("#start-again").addEventListener("click", askToStartAgain);
+find("#end").addEventListener("click", askToEnd);
 find('[data-testid="leave-yes"]').addEventListener("click", leave);
 find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {
@@ -335,5 +377,8 @@ field.addEventListener("keydown", (event) => {
   submit();
 });
 
+translate(document);
+showConnection("connecting");
+drawActive();
 draw();
 socket.reconnect();

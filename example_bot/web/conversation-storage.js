@@ -1,10 +1,18 @@
 // @ts-check
 /**
  * What outlives a reload and is shared by all tabs: the session's id, its customer token and its messages. `leaving`: the id of
- * the message that ends the handoff, if the customer has chosen to leave.
+ * the message that ends the handoff, if the customer has chosen to leave; `stays`: whether the bot then goes on in this
+ * conversation, and not in a new one.
  *
- * @typedef {{session: string, token: string | null, lines: import("./message-items.js").Line[], leaving: string | null}} Conversation
+ * @typedef {object} Conversation
+ * @property {string} session
+ * @property {string | null} token
+ * @property {import("./message-items.js").Line[]} lines
+ * @property {string | null} leaving
+ * @property {boolean} stays
  */
+
+import { isCard, isMedia, isReply } from "./message-content.js";
 
 const KEY = "karoo.conversation";
 const MOST_LINES = 500;
@@ -16,7 +24,7 @@ export function freshId() {
 
 /** @returns {Conversation} */
 function newConversation() {
-  return { session: freshId(), token: null, lines: [], leaving: null };
+  return { session: freshId(), token: null, lines: [], leaving: null, stays: false };
 }
 
 /**
@@ -27,10 +35,10 @@ function newConversation() {
  */
 function load() {
   try {
-    const { session, token, lines, leaving } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const { session, token, lines, leaving, stays } = JSON.parse(localStorage.getItem(KEY) ?? "null");
     if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
     const text = (/** @type {unknown} */ value) => (typeof value === "string" ? value : null);
-    return { session, token: text(token), lines: lines.filter(isLine), leaving: text(leaving) };
+    return { session, token: text(token), lines: lines.filter(isLine), leaving: text(leaving), stays: stays === true };
   } catch {
     return null;
   }
@@ -38,10 +46,12 @@ function load() {
 
 /** @param {any} value @returns {value is import("./message-items.js").Line} */
 function isLine(value) {
-  const { who, text, at, replies, link, image, id, message, speaker } = value ?? {};
+  const { who, text, at, replies, media, cards, link, image, id, message, speaker } = value ?? {};
   const optional = [link, image, id, message].every((one) => one === undefined || typeof one === "string");
-  const repliesFit = replies === undefined || (Array.isArray(replies) && replies.every(isReply));
-  const partsFit = optional && repliesFit && (speaker === undefined || isSpeaker(speaker));
+  const listFits = (/** @type {any} */ list, /** @type {(one: any) => boolean} */ fits) =>
+    list === undefined || (Array.isArray(list) && list.every(fits));
+  const listsFit = listFits(replies, isReply) && listFits(media, isMedia) && listFits(cards, isCard);
+  const partsFit = optional && listsFit && (speaker === undefined || isSpeaker(speaker));
   return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && partsFit;
 }
 
@@ -49,11 +59,6 @@ function isLine(value) {
 export function isSpeaker(speaker) {
   const { kind, name } = speaker ?? {};
   return ["agent", "notice"].includes(kind) && (name === null || typeof name === "string");
-}
-
-/** @param {any} reply */
-function isReply(reply) {
-  return typeof reply?.title === "string";
 }
 
 /** The conversation. A change is made to what is stored now, so that tabs don't undo each other's. */

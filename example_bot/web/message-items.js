@@ -2,50 +2,48 @@
 /** The conversation's messages as elements. Text enters as text nodes only. */
 
 import { linkParts } from "./links.js";
+import { placeIn } from "./message-content.js";
+import { cardElement, choices, el, link, mediaElement } from "./part-elements.js";
+import { t } from "./texts.js";
 
-/** @typedef {import("./rasa-socket.js").Reply} Reply */
+/** @typedef {import("./message-content.js").Reply} Reply */
+/** @typedef {import("./message-content.js").Media} Media */
+/** @typedef {import("./message-content.js").Card} Card */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
 /** @typedef {import("./rasa-socket.js").Speaker} Speaker */
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken. `who` "bot" is the bot's
- * side: a `speaker` says that it is an agent, or a notice.
+ * side: a `speaker` says that it is an agent, or a notice. `image` and `link` are of an older version of this page.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
- *   refused?: boolean, replies?: Reply[], image?: string, link?: string, speaker?: Speaker}} Line
+ *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], image?: string, link?: string, speaker?: Speaker}} Line
  */
-
-/**
- * @param {string} tag
- * @param {Record<string, string>} attributes
- * @param {...(Node | string)} children
- */
-function el(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 /**
  * @param {Line} line
  * @param {(reply: Reply) => void} choose
  */
 export function createItem(line, choose) {
-  const { who, speaker } = line;
+  const { who, speaker, media = [], cards = [] } = line;
   const item = el("li", { class: `line ${who}`, "data-testid": `${who}-message`, "data-speaker": speaker?.kind ?? who });
   if (speaker?.kind === "agent") {
-    item.append(el("p", { class: "name", dir: "auto", "data-testid": "speaker-name" }, speaker.name || "A person"));
+    item.append(el("p", { class: "name", dir: "auto", "data-testid": "speaker-name" }, speaker.name || t("person")));
   }
   if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)));
-  if (line.image) item.append(picture(line.image));
+  const place = placeIn(line.text);
+  if (place) item.append(placeLink(place));
+  const pictures = line.image ? [{ kind: /** @type {"image"} */ ("image"), src: line.image }] : [];
+  item.append(...[...pictures, ...media].map(mediaElement));
   if (line.link) item.append(el("p", { class: "text" }, ...withLinks(line.link)));
+  item.append(...cards.map((card) => cardElement(card, choose)));
   item.append(el("p", { class: "when" }));
   if (line.replies?.length) item.append(choices(line.replies, choose));
   return item;
 }
 
 /**
- * Update what changes about a message that is there: its state, and whether its buttons may still be pressed.
+ * Update what changes about a message that is there: its state, and whether its buttons may still be pressed. What opens a page
+ * stays.
  *
  * @param {HTMLElement} item
  * @param {Line} line
@@ -56,44 +54,35 @@ export function updateItem(item, line, open, connection) {
   const state = /** @type {HTMLElement} */ (item.querySelector(".when"));
   const text = stateText(line, connection);
   if (state.textContent !== text) state.textContent = text;
-  if (!open) item.querySelector(".choices")?.remove();
+  if (!open) item.querySelectorAll(".choices button").forEach((button) => button.remove());
 }
 
-/**
- * @param {Reply[]} replies
- * @param {(reply: Reply) => void} choose
- */
-function choices(replies, choose) {
-  const buttons = replies.map((reply) => {
-    const button = el("button", { type: "button", "data-testid": "quick-reply", dir: "auto" }, reply.title);
-    button.addEventListener("click", () => choose(reply));
-    return button;
-  });
-  return el("div", { class: "choices", role: "group", "aria-label": "Answers to choose from" }, ...buttons);
-}
-
-/** @param {string} src */
-function picture(src) {
-  return /^https?:\/\//.test(src)
-    ? el("img", { class: "picture", src, alt: "A picture from the helpdesk" })
-    : "";
+/** @param {string} address */
+function placeLink(address) {
+  const shown = link(address, t("map"));
+  shown.className = "file";
+  shown.dataset.testid = "place";
+  return shown;
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /** @param {Line} line @param {Connection} connection */
 function stateText(line, connection) {
-  if (line.refused || (line.sent === false && connection === "refused")) return "Couldn't be sent";
-  if (line.sent === false) return connection === "online" ? "Sending…" : "Waits for the connection";
-  return TIME.format(new Date(line.at));
+  if (line.refused || (line.sent === false && connection === "refused")) return t("notSent");
+  if (line.sent === false) return connection === "online" ? t("sending") : t("waits");
+  const time = TIME.format(new Date(line.at));
+  return line.sent ? t("delivered", { time }) : time;
 }
 
 /** @param {string} text */
 function withLinks(text) {
-  return linkParts(text).map(({ text: part, href }) => (href === null ? part : link(part, href)));
+  return linkParts(text).map(({ text: part, href }) => (href === null ? part : textLink(part, href)));
 }
 
 /** Make a link, which is read from left to right whatever surrounds it. @param {string} address @param {string} href */
-function link(address, href) {
-  return el("a", { href, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
+function textLink(address, href) {
+  const shown = link(href, address);
+  shown.dir = "ltr";
+  return shown;
 }

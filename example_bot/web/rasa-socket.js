@@ -12,12 +12,16 @@
 
 import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 
-/** @typedef {{title: string, payload: string}} Reply */
 /** Who speaks; the bot if it is nobody. @typedef {{kind: "agent" | "notice", name: string | null}} Speaker */
-/** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any, handoff_speaker?: Speaker}} Uttered */
+/** What comes; `message-content.js` reads all but these. @typedef {{id?: string, handoff_speaker?: Speaker}} Uttered */
 /** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
 /** @typedef {{session: string, token: string | null}} Credentials */
-/** Whom the customer has now. @typedef {{active: "bot" | "waiting" | "person", agent: string | null}} Active */
+/**
+ * Whom the customer has now. While they wait: their `position` in the queue, and the expected `wait` in seconds, as far as they
+ * are known.
+ *
+ * @typedef {{active: "bot" | "waiting" | "person" | "closed", agent: string | null, position?: number | null, wait?: number | null}} Active
+ */
 /** @typedef {"accepted" | "refused" | "unknown"} Outcome */
 /**
  * What the page does about what happens. `onMessage` returns when the message is stored.

@@ -137,10 +137,12 @@ def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
 
 
 def _position_changed(conversation: Conversation, event: events.PositionChanged) -> ControlStep:
-    if event.position is None or event.position == conversation.position:
+    if event.position is None:
         return conversation, ()
+    if event.position == conversation.position:
+        return replace(conversation, wait=event.wait), ()
     notice = make_notice(names.UTTER_POSITION, position=event.position, wait=event.wait)
-    return replace(conversation, position=event.position), (notice,)
+    return replace(conversation, position=event.position, wait=event.wait), (notice,)
 
 
 def _joined(conversation: Conversation, event: events.AgentJoined) -> ControlStep:

@@ -47,14 +47,14 @@ class Conversation(Value, frozen=True):
     """A customer's conversation as the relay knows it.
 
     ``titles``: the title of each button shown to the customer, by its payload. ``settable``: the slots that the desk may set.
-    ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot that an open form filled with
-    the handoff request, taken for the answer to its question. ``asked``: how often the customer was asked whether to go on
-    waiting. ``reminded``: whether they were asked if they are still there (``asked`` in the desk's
-    :class:`~rasa_handoff.core.assignment.Assignment`). ``ended``: how the last handoff ended, a reason such as ``customer_left``;
-    ``resolved`` for every outcome that an agent chose. ``desk_away``: whether they got the notice that the desk can't be reached.
-    ``has_contact``: whether an address or a number of theirs is known. ``asked_contact_again``: whether they answered the
-    question for it with something else, and were asked once more. ``choices``: those of the question that is open, as the
-    customer was shown them.
+    ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot that an open form filled
+    with the handoff request, taken for the answer to its question. ``asked``: how often the customer was asked whether to go
+    on waiting. ``wait``: how many seconds it is expected to take from the last known ``position`` on. ``reminded``: whether
+    they were asked if they are still there (``asked`` in the desk's :class:`~rasa_handoff.core.assignment.Assignment`).
+    ``ended``: how the last handoff ended, a reason such as ``customer_left``; ``resolved`` for every outcome that an agent
+    chose. ``desk_away``: whether they got the notice that the desk can't be reached. ``has_contact``: whether an address or a
+    number of theirs is known. ``asked_contact_again``: whether they answered the question for it with something else, and
+    were asked once more. ``choices``: those of the question that is open, as the customer was shown them.
     """
 
     conversation_id: str
@@ -66,6 +66,7 @@ class Conversation(Value, frozen=True):
     department: str | None = None
     agent: str | None = None
     position: int | None = None
+    wait: float | None = None
     ended: str | None = None
     titles: dict[str, str] = {}
     settable: tuple[str, ...] = ()
@@ -98,6 +99,16 @@ class Conversation(Value, frozen=True):
         if self.state in (Control.LIVE, Control.LEAVING):
             return {"active": "person", "agent": self.agent}
         return {"active": "waiting" if self.desk_active else "bot", "agent": None}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The place in the queue, as a page that stays connected is told beside :attr:`active_party`; empty unless they wait.
+
+        ``position`` begins at 1; ``wait``: the seconds that are expected. Both are null if they aren't known.
+        """
+        if self.active_party["active"] != "waiting":
+            return {}
+        return {"position": self.position, "wait": None if self.position is None else self.wait}
 
     def pass_on(self, said: events.CustomerSaid) -> tuple[Effect, ...]:
         """Return the effects that pass a customer's message on to the desk, and keep it in the tracker."""

@@ -29,6 +29,7 @@ ABOUT_DEPARTMENTS: Final = ("unknown_department", "nobody_available")
 OF_A_NEW_HANDOFF: Final[Mapping[str, Any]] = {
     "agent": None,
     "position": None,
+    "wait": None,
     "ended": None,
     "asked": 0,
     "reminded": False,
@@ -111,8 +112,8 @@ def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Contr
     response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
     notice = make_notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
     if event.elsewhere is None:
-        return replace(conversation, position=event.position), (pause, notice)
-    after = replace(conversation, position=event.position, department=event.elsewhere.name)
+        return replace(conversation, position=event.position, wait=event.wait), (pause, notice)
+    after = replace(conversation, position=event.position, wait=event.wait, department=event.elsewhere.name)
     return after, (pause, make_notice(names.UTTER_ELSEWHERE, department=event.elsewhere.label), notice)
 
 
@@ -141,7 +142,7 @@ def offered_again(conversation: Conversation, event: events.DeskForgot) -> Contr
 
 
 def accepted_again(conversation: Conversation, event: events.HandoffAccepted) -> ControlStep:
-    return replace(conversation, position=event.position), ()
+    return replace(conversation, position=event.position, wait=event.wait), ()
 
 
 def refused_again(conversation: Conversation, event: events.HandoffRefused) -> ControlStep:

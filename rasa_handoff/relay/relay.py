@@ -71,8 +71,9 @@ class Relay:
 
     Conversations under way are also kept in memory, so that reading them needs no database access on the live path.
     ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have; ``others``: the other processes.
-    ``on_active_changed`` is called after another party became active (``Conversation.active_party``), and not repeated after a
-    crash. ``commands``: administration commands by name; empty unless the relay is open.
+    ``on_active_changed`` is called after another party became active (``Conversation.active_party``), ``on_place_changed``
+    after only the place in the queue became another one; neither is repeated after a crash. ``commands``: administration
+    commands by name; empty unless the relay is open.
 
     What reads or writes the database raises ``StoreUnavailable`` while it can't be used. A lane is named by its target (``DESK``,
     ``CUSTOMER`` or ``TRACKER``) and the conversation's id. ``now`` returns the wall-clock time in seconds since 1970.
@@ -83,6 +84,7 @@ class Relay:
         self.requests = HandoffRequests(self, settings.start_timeout)
         self.reconnection = DeskReconnection(self, store)
         self.on_active_changed: Callable[[Conversation], Awaitable[None]] | None = None
+        self.on_place_changed: Callable[[Conversation], Awaitable[None]] | None = None
         self.commands: dict[str, Handler] = {}
         self._now, self._bus_url = now, settings.bus
         self._writer = ConversationWriter(settings, now)
@@ -226,8 +228,11 @@ class Relay:
         """
         followed = [(self._remember(conversation), conversation) for conversation in changed]
         for before, conversation in followed:
-            if self.on_active_changed is not None and before.active_party != conversation.active_party:
-                await self.on_active_changed(conversation)
+            if before.active_party != conversation.active_party:
+                if self.on_active_changed is not None:
+                    await self.on_active_changed(conversation)
+            elif self.on_place_changed is not None and before.place != conversation.place:
+                await self.on_place_changed(conversation)
             async with self._changed:
                 self._changed.notify_all()
             if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:

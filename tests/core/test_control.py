@@ -168,6 +168,22 @@ def test_who_writes_on_after_the_leaving_word_stays() -> None:
     assert step(leaving, happenings("h")[events.CustomerSaid])[0].state is Control.LIVE
 
 
+def test_a_page_is_told_the_place_and_the_wait_as_long_as_the_customer_waits() -> None:
+    def moved(conversation: Conversation, position: int | None, wait: float | None) -> tuple[Conversation, int]:
+        event = events.PositionChanged(**HERE, handoff_id="h", position=position, wait=wait)
+        after, effects = step(conversation, event)
+        return after, len(effects)
+
+    waiting = reach(events.HandoffRequested, events.HandoffAccepted)
+    assert waiting.place == {"position": 1, "wait": None}
+    waiting, said = moved(waiting, 2, 240.0)
+    assert (waiting.place, said) == ({"position": 2, "wait": 240.0}, 1)
+    waiting, said = moved(waiting, 2, 120.0)  # nothing new to say in the chat
+    assert (waiting.place, said) == ({"position": 2, "wait": 120.0}, 0)
+    assert moved(waiting, None, None)[0].place == waiting.place
+    assert step(waiting, happenings("h")[events.AgentJoined])[0].place == {}
+
+
 def test_an_adopted_handoff_begins_without_what_an_earlier_one_left() -> None:
     kinds = (events.HandoffRequested, events.HandoffAccepted, events.AgentJoined, events.CustomerFellSilent)
     earlier = reach(*kinds, events.DeskLost, events.HandoffCompleted, events.Returned)

@@ -1,4 +1,5 @@
-"""The desk's pure modules (reducer, selectors, outbox, ...), run by node's own test runner; and copies that must agree."""
+"""The pure modules of the desk (reducer, selectors, outbox, ...) and of the customer's page, run by node's own test runner; and
+copies that must agree."""
 
 import re
 import shutil
@@ -12,13 +13,15 @@ from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
 STATIC = Path("rasa_handoff/server/web/static")
+CUSTOMERS = Path("example_bot/web")
 
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with copies of the modules and their tests, and a package.json, which tells node that they are ES modules."""
     folder = tmp_path_factory.mktemp("modules")
-    shutil.copytree(ROOT / STATIC, folder / STATIC)
+    for modules in (STATIC, CUSTOMERS):
+        shutil.copytree(ROOT / modules, folder / modules)
     shutil.copytree(HERE, folder / "tests" / "web", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (folder / "package.json").write_text('{"type": "module"}')
     return folder

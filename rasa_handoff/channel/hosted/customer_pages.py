@@ -40,6 +40,7 @@ class CustomerPages:
     def connect(self) -> None:
         """Have the channels, the desk and the relay call this."""
         self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
+        self._relay.on_place_changed = self._show_active
         reconnection = self._relay.reconnection
         reconnection.is_away = self.is_away
         reconnection.has_page = lambda conversation_id: self._has_page(self._relay.conversation(conversation_id))
@@ -88,9 +89,13 @@ class CustomerPages:
         for page in self._channels.values():
             await page.emit_state(conversation_id, shown)
 
+    async def _show_active(self, conversation: Conversation) -> None:
+        """Tell the customer's pages who has them, and their place if they wait."""
+        await self._show_state(conversation.conversation_id, {**conversation.active_party, **conversation.place})
+
     async def _active_changed(self, conversation: Conversation) -> None:
         conversation_id = conversation.conversation_id
-        await self._show_state(conversation_id, conversation.active_party)
+        await self._show_active(conversation)
         if not self._shared and self.is_away(conversation_id):
             await self._report_presence(conversation_id, False)
         elif self._shared and conversation.desk_active and not self._is_connected(conversation_id):
@@ -117,9 +122,9 @@ class CustomerPages:
         await self._presence.came(conversation_id)
         if self._shared:  # another process may have reported them as away
             await self._report_presence(conversation_id, True)
-        active_party = self._relay.conversation(conversation_id).active_party
-        if active_party["active"] != "bot":
-            await self._show_state(conversation_id, active_party)
+        conversation = self._relay.conversation(conversation_id)
+        if conversation.active_party["active"] != "bot":
+            await self._show_active(conversation)
         await self._relay.notify(CUSTOMER, conversation_id)
 
     async def _note_came(self, conversation_id: str, late: bool = False) -> None:

@@ -45,7 +45,8 @@ COPY_DIGITS: Final = 40
 READ_EVENT: Final = "message_read"
 """From the page: ``{"session_id": str, "id": str}``, a message its customer has seen."""
 STATE_EVENT: Final = STATE_KEY
-"""To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``."""
+"""To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``; while the
+customer waits with ``position`` and ``wait``, too."""
 ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge a message before the message is repeated."""
 EVENTS_AT_ONCE: Final = 20

@@ -1,4 +1,4 @@
-"""The live-agent server with its own SQLite file, a relay, and agents in real Chromium.
+"""The live-agent server with its own SQLite file, a relay, and agents in real Chromium; Rasa, and a customer's page.
 
 All run in one loop for the whole session, so that Chromium starts only once.
 """
@@ -9,15 +9,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.scripted_relay import Relay
+from tests.support.paths import ROOT
+from tests.support.wire import Wire
 
+PAGE = ROOT / "example_bot" / "web"
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}
 
@@ -114,3 +123,50 @@ async def desks(chromium: Browser, server: Server, relay: Relay) -> AsyncIterato
     for desk in some.opened:
         await desk.page.context.close()
     assert not troubles
+
+
+async def connected(page: Page) -> None:
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "online")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rasa(
+    small_model: Path, server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[RasaServer]:
+    """Rasa with the small bot, on socketio. A test may set its ``customer_tokens`` by an indirect parameter."""
+    settings = {
+        "customer_tokens": getattr(request, "param", "off"),
+        "customer_token_secrets": ["s" * 32],
+        "bot_id": "small",
+        "desk": {"url": server.address},
+        "store": f"sqlite:///{tmp_path / 'relay.db'}",
+        "settable_slots": ["town"],
+        "channels": {"socketio": {"session_persistence": True}},
+    }
+    async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as one:
+        await eventually(lambda: one.channel.desk.connected)
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def wire(rasa: RasaServer) -> AsyncIterator[Wire]:
+    """A wire between the customer and Rasa."""
+    async with Wire(rasa.url) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def customer(chromium: Browser, wire: Wire) -> AsyncIterator[Page]:
+    """A customer's phone, connected; its console must have nothing to complain about."""
+    troubles: list[str] = []
+    async with running(Starlette(routes=[Mount("/", StaticFiles(directory=PAGE, html=True))])) as address:
+        context = await chromium.new_context(viewport={"width": 390, "height": 760})
+        page = await context.new_page()
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda problem: troubles.append(str(problem)))
+        await page.goto(f"{address}/?rasa={wire.url}")
+        await connected(page)
+        yield page
+        await context.close()
+    expected = ("picture.png", "ERR_", "WebSocket connection")
+    assert not [trouble for trouble in troubles if not any(part in trouble for part in expected)]

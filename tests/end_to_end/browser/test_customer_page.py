@@ -1,78 +1,16 @@
 """The customer's page in real Chromium, against a real Rasa server with HandoffChannel and a real live-agent server."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from playwright.async_api import Browser, Page, expect
 
-from rasa_handoff.server.run import running
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import eventually
-from tests.end_to_end.browser.conftest import Desk, Server
-from tests.support.paths import ROOT
+from tests.end_to_end.browser.conftest import Desk, Server, connected
+from tests.end_to_end.browser.two_browsers import answer, say, shown, talking
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PAGE = ROOT / "example_bot" / "web"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rasa(
-    small_model: Path, server: Server, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[RasaServer]:
-    """Rasa with the small bot, on socketio. A test may set its ``customer_tokens`` by an indirect parameter."""
-    settings = {
-        "customer_tokens": getattr(request, "param", "off"),
-        "customer_token_secrets": ["s" * 32],
-        "bot_id": "small",
-        "desk": {"url": server.address},
-        "store": f"sqlite:///{tmp_path / 'relay.db'}",
-        "settable_slots": ["town"],
-        "channels": {"socketio": {"session_persistence": True}},
-    }
-    async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as one:
-        await eventually(lambda: one.channel.desk.connected)
-        yield one
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def wire(rasa: RasaServer) -> AsyncIterator[Wire]:
-    """A wire between the customer and Rasa."""
-    async with Wire(rasa.url) as one:
-        yield one
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def customer(chromium: Browser, wire: Wire) -> AsyncIterator[Page]:
-    """A customer's phone, connected; its console must have nothing to complain about."""
-    troubles: list[str] = []
-    async with running(Starlette(routes=[Mount("/", StaticFiles(directory=PAGE, html=True))])) as address:
-        context = await chromium.new_context(viewport={"width": 390, "height": 760})
-        page = await context.new_page()
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda problem: troubles.append(str(problem)))
-        await page.goto(f"{address}/?rasa={wire.url}")
-        await connected(page)
-        yield page
-        await context.close()
-    expected = ("picture.png", "ERR_", "WebSocket connection")
-    assert not [trouble for trouble in troubles if not any(part in trouble for part in expected)]
-
-
-async def connected(page: Page) -> None:
-    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "online")
-
-
-async def say(page: Page, text: str) -> None:
-    await page.get_by_test_id("chat-input").fill(text)
-    await page.get_by_test_id("chat-send").click()
 
 
 async def test_a_page_cut_while_it_loads_comes_by_itself(customer: Page) -> None:
@@ -214,25 +152,6 @@ async def test_a_customer_sees_who_says_what_and_still_after_a_reload(
         await connected(customer)
     assert not desk.troubles
     await desk.page.context.close()
-
-
-async def talking(customer: Page, chromium: Browser, server: Server) -> Desk:
-    """Have the customer ask for a person and an agent take it in a browser of their own, and return that desk."""
-    context = await chromium.new_context()
-    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
-    await say(customer, '/execute_handoff{"department": "billing"}')
-    await desk.page.get_by_test_id("take").click()
-    await expect(customer.get_by_test_id("bot-message").last).to_contain_text("Thandi")
-    return desk
-
-
-async def answer(desk: Desk, text: str) -> None:
-    await desk.page.get_by_test_id("composer").fill(text)
-    await desk.page.get_by_test_id("composer").press("Enter")
-
-
-def shown(page: Page, text: str, who: str = "bot") -> Locator:
-    return page.get_by_test_id(f"{who}-message").locator(".text").filter(has_text=text)
 
 
 async def test_what_was_accepted_but_not_acknowledged_is_sent_again_and_heard_once(

@@ -11,9 +11,9 @@ from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.waiting import eventually
-from tests.end_to_end.browser.conftest import Desks
+from tests.end_to_end.browser.conftest import PAGE, Desks
 from tests.end_to_end.browser.scripted_relay import BOT_STATE, Relay
-from tests.end_to_end.browser.test_customer_page import PAGE, say
+from tests.end_to_end.browser.two_browsers import say
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

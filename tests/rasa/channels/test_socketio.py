@@ -65,6 +65,9 @@ async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: Scr
         await page.say("/execute_handoff")
         handoff_id = (await thandi.take_next())["handoff_id"]
         await eventually(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
+        waiting, live = page.all("handoff_state")
+        assert (waiting["position"], waiting["wait"]) == (1, None)
+        assert "position" not in live
         async with ScriptedCustomer(rasa.url, session) as late:
             await eventually(lambda: states(late) == [("person", "Thandi")])
         await resolve(thandi, handoff_id)
