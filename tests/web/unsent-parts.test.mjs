@@ -61,6 +61,17 @@ test("what goes with a message leaves with a conversation that is deleted", () =
   assert.equal(state.attached.size, 0);
 });
 
+test("what another agent has attached in this tab is dropped, and isn't sent", () => {
+  const me = { id: "a1", name: "Thandi", departments: [] };
+  const ready = { type: "ready", me, departments: [], outcomes: [], queue: [], mine: [], others: [] };
+  const [own, theirs] = [{ ...file("x"), agent: "a1" }, { ...file("y"), agent: "a2" }];
+  const attached = PersistentMap.from([["h", [own, theirs]], ["i", [theirs]], ["j", [own]]]);
+  const state = reduce(initialState({ attached }), ready);
+  assert.deepEqual([...state.attached.entries()].sort(), [["h", [own]], ["j", [own]]]);
+  assert.equal(reduce(state, ready).attached, state.attached);
+  assert.equal("agent" in payloadOf(message([own])).parts[0], false);
+});
+
 test("of what a browser has kept only parts that can be sent come back", () => {
   const kept = [file("x"), BUTTONS, { type: "card", title: "T", key: "c" }, { type: "text", text: "hi", key: "t" }];
   const broken = [null, 5, {}, { type: "file", key: "k" }, { type: "buttons", buttons: [{}], key: "k" }, { type: "custom", json: 1, key: "k" }];

@@ -92,7 +92,8 @@ export class Operations {
    * @param {import("./types.js").Part & {key?: string}} part
    */
   attach(handoff_id, part) {
-    this.store.dispatch({ type: "part attached", handoff_id, part: { key: freshId(), ...part } });
+    const agent = this.store.state.me?.id ?? "";
+    this.store.dispatch({ type: "part attached", handoff_id, part: { key: freshId(), agent, ...part } });
   }
 
   /** @param {string} id */

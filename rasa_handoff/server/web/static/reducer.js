@@ -143,8 +143,21 @@ function replaceAll(state, { queue, mine, others, messages = [], follow_ups = []
     messages: PersistentMap.from([...state.messages.entries()].filter(stays)),
     // Another agent may have written these in this tab before this one signed in.
     unsent: state.unsent.filter((unsent) => unsent.agent === me.id),
+    attached: [...state.attached.entries()].reduce((kept, [id, parts]) => withoutOthersParts(kept, id, parts, me), state.attached),
     typing: new PersistentMap(),
   };
+}
+
+/**
+ * @param {State["attached"]} attached
+ * @param {string} id
+ * @param {UnsentPart[]} parts
+ * @param {import("./types.js").Me} me
+ */
+function withoutOthersParts(attached, id, parts, me) {
+  const own = parts.filter(({ agent }) => agent === me.id);
+  if (own.length === parts.length) return attached;
+  return own.length ? attached.with(id, own) : attached.without(id);
 }
 
 /** Whether nothing is left to be done about a conversation. @param {Summary} summary */

@@ -47,8 +47,8 @@
  * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
  *   message?: Message, addresses?: Record<string, string>, media?: Media}} Answer
  *
- * A part of a message that the server doesn't have yet. `key`: ours; that of a file in `file-storage.js` too.
- * @typedef {Part & {key: string}} UnsentPart
+ * A part of a message that the server doesn't have yet, and its agent. `key`: ours; that of a file in `file-storage.js` too.
+ * @typedef {Part & {key: string, agent?: string}} UnsentPart
  * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way. `parts`: as of
  * Message, but what of its files has no id is still to be uploaded.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,

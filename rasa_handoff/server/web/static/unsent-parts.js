@@ -62,7 +62,7 @@ function isButtons(part) {
 
 /** Return the payload of a message for the server. @param {Unsent} unsent */
 export function payloadOf({ id, handoff_id, text, parts }) {
-  const content = parts.length ? { parts: parts.map(({ key, ...part }) => part) } : { text };
+  const content = parts.length ? { parts: parts.map(({ key, agent, ...part }) => part) } : { text };
   return { handoff_id, id, ...content };
 }
 
