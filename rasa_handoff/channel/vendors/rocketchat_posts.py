@@ -65,7 +65,7 @@ def _files(message: VendorFields, channel: InputChannel) -> Iterator[AnyPart]:
         name, id = text(file.get("name")), text(file.get("_id"))
         if id is None or (name or "").startswith("thumb-"):
             continue  # the small picture of a picture
-        address = urljoin(server, f"file-upload/{quote(id)}/{quote(name or 'file')}")
+        address = urljoin(server, f"file-upload/{quote(id, safe='')}/{quote(name or 'file', safe='')}")
         kind = text(file.get("type")) or text(uploaded.get("type"))
         size = file.get("size") or uploaded.get("size")
         yield file_part(kind, url=text(uploaded.get("publicFilePath")) or address, name=name, size=size)
