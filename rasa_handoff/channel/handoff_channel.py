@@ -30,7 +30,8 @@ from rasa_handoff.channel.compat.blueprints import HandoffSettingsError, OnMessa
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime, WithShortPayloads
 from rasa_handoff.channel.compat.server_patches import ServerPatches
-from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication, authenticates
+from rasa_handoff.channel.hosted.customer_media import CustomerMedia
 from rasa_handoff.channel.hosted.customer_pages import CustomerPages
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import HostBlueprint, make_channels
@@ -131,6 +132,8 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithShortPayloads):
                 channel.shorten_payloads(self._long_payloads.shortened)
         self.mailbox_requests = MailboxRequests(self.authentication, self.guard)
+        self._media = CustomerMedia(self.relay.media.library, self.authentication, self.guard)
+        self.relay.media.take = self.desk.take_media
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
@@ -160,7 +163,9 @@ class HandoffChannel(InputChannel):
             answer = await admin.answer(SanicRequest(request))
             return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
 
-        blueprint.host_channels(self.channels, self._receive, self.authentication, self.guard, self.mailbox_requests)
+        blueprint.host_channels(
+            self.channels, self._receive, self.authentication, self.guard, self.mailbox_requests, self._media
+        )
         return blueprint
 
     async def _why_not_ready(self) -> str | None:
@@ -177,6 +182,8 @@ class HandoffChannel(InputChannel):
     async def _receive(self, channel: str, message: UserMessage) -> None:
         assert self.interceptor is not None, "messages come only after the blueprint was registered"
         await self.authentication.receive(self.channels[channel], message)
+        if authenticates(self.channels[channel]):
+            await self._media.claim(message)
         if message.text and message.text.startswith(PREFIX):
             message.text = await self._long_payloads.restored(message.text, f"/{self.settings.intents.options}")
         await self.interceptor.receive(channel, message)
@@ -197,6 +204,7 @@ class HandoffChannel(InputChannel):
             options,
             [name for name, channel in self.channels.items() if self.mailbox_requests.has_mailbox(channel)],
             self.settings.limits,
+            self.settings.public_url,
         )
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
         interceptor = self.interceptor = Interceptor(

@@ -3,32 +3,27 @@
 JSON of the project's own is nothing for agents: the channel would follow it as if the bot had sent it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
+from rasa_handoff.core.media_parts import KINDS, of_its_kind
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (
     AnyPart,
-    AudioPart,
     ButtonsPart,
     CardPart,
     CustomPart,
-    FilePart,
     ImagePart,
     Media,
     MediaPart,
     MessageButton,
     TextPart,
-    VideoPart,
     in_words,
     worth_keeping,
 )
-
-KINDS: Final[Mapping[type[MediaPart], str]] = {ImagePart: "image/", AudioPart: "audio/", VideoPart: "video/"}
-"""Parts of one kind of file, by the beginning of its MIME type."""
 
 NOTHING: Final = "There is nothing to read in this message. Write something, and send it then."
 NO_TITLE: Final = "A button has no title. Write one, or take the button away."
@@ -37,11 +32,6 @@ NO_PICTURE: Final = "What this card is to show is no picture. Choose another one
 UNKNOWN_FILE: Final = "A file of this message isn't stored here any more. Choose it again."
 NOT_FOR_AGENTS: Final = "JSON of the project's own can only be sent by the bot."
 TOO_LONG: Final = f"This message is too long: {LONGEST_MESSAGE:,} characters are the most. Send it in several."
-
-
-def media_ids(parts: Iterable[AnyPart]) -> frozenset[str]:
-    """Return the ids of the files that these parts name."""
-    return frozenset(media.id for part in parts if (media := _media_of(part)) is not None and media.id is not None)
 
 
 def agent_message(text: str, parts: Sequence[AnyPart], stored: Mapping[str, Media]) -> tuple[str, tuple[AnyPart, ...]]:
@@ -61,12 +51,6 @@ def agent_message(text: str, parts: Sequence[AnyPart], stored: Mapping[str, Medi
     return words, worth_keeping(sent)
 
 
-def _media_of(part: AnyPart) -> Media | None:
-    if isinstance(part, MediaPart):
-        return part.media
-    return part.image if isinstance(part, CardPart) else None
-
-
 def _checked(part: AnyPart, stored: Mapping[str, Media]) -> AnyPart:
     if isinstance(part, CustomPart):
         raise Refused("invalid", NOT_FOR_AGENTS)
@@ -79,14 +63,7 @@ def _checked(part: AnyPart, stored: Mapping[str, Media]) -> AnyPart:
         if image is not None and not (image.type or "").startswith(KINDS[ImagePart]):
             raise Refused("invalid", NO_PICTURE)
         return replace(part, buttons=_titled(part.buttons), image=image)
-    return _of_its_kind(part, _stored(part.media, stored)) if isinstance(part, MediaPart) else part
-
-
-def _of_its_kind(part: MediaPart, media: Media) -> AnyPart:
-    """Return the part of a stored file: what isn't of the kind that the desk says is a file, whatever it is."""
-    kind = next((begin for known, begin in KINDS.items() if isinstance(part, known)), "")
-    shown = (media.type or "").startswith(kind)
-    return replace(part, media=media) if shown else FilePart(media=media)  # type: ignore[return-value]  # one of AnyPart
+    return of_its_kind(part, _stored(part.media, stored)) if isinstance(part, MediaPart) else part
 
 
 def _titled(buttons: Sequence[MessageButton]) -> tuple[MessageButton, ...]:

@@ -6,10 +6,11 @@ in ``protocol/channel_settings.py``, and, for the tests, the system behind it (i
 
 import abc
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
 from rasa_handoff.core.control import IllegalEvent
+from rasa_handoff.media.media_errors import MediaMissing
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreUnavailable
@@ -106,6 +107,16 @@ class Desk(abc.ABC):
 
     async def typing(self, handoff_id: str, on: bool) -> None:  # noqa: B027 - most protocols can't express it
         """Report that the customer is typing, or has stopped. Never stored."""
+
+    async def take_media(self, id: str) -> AsyncGenerator[bytes, None]:
+        """Yield a file that an agent sent, by its id.
+
+        Raises:
+            MediaRefused: the desk doesn't have it, or knows no files.
+            Unreachable: it can't be had now.
+        """
+        raise MediaMissing
+        yield b""  # a generator
 
     async def presence(self, handoff_id: str, here: bool) -> None:  # noqa: B027 - most protocols can't express it
         """Report whether the customer's page is open. A report that is lost is made up for at the next connect."""

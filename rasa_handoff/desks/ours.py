@@ -6,7 +6,7 @@ it. A lost connection is reopened after growing pauses; the outbox sends again w
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from socketio.exceptions import SocketIOError
 from rasa_handoff.core.control import Control, IllegalEvent
 from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, retry_until_stored
 from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
+from rasa_handoff.desks.ours_media import MediaForServer
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.text_packets import TextPacket
 from rasa_handoff.protocol import events
@@ -116,6 +117,7 @@ class OurDesk(Desk):
         self._welcomed, self._lost, self._calls = asyncio.Event(), asyncio.Event(), Calls()
         self._task: asyncio.Task[None] | None = None
         self._absence: asyncio.Task[None] | None = None
+        self._media = MediaForServer(settings.desk, settings.bot_id, relay)
         self._listen()
 
     @property
@@ -144,6 +146,7 @@ class OurDesk(Desk):
         with contextlib.suppress(StoreError):
             await self.relay.others.note_desk_connected(False)
         await self._client.disconnect()
+        await self._media.close()
 
     async def process_of(self, lane: str) -> str | None:
         """Return a process that is connected to the live-agent server, if this one isn't."""
@@ -161,7 +164,8 @@ class OurDesk(Desk):
             log.warning("The live-agent server is too old for a transcript that follows; %s has none.", short_id(lane))
             return []
         self._check_is_accepted(entry.name)
-        answer = await self._call(entry.name, entry.body, QueuedAnswer if entry.name == OFFER else Acknowledgement)
+        body = await self._media.body_of(lane, entry, self._welcomed_by().largest_file)
+        answer = await self._call(entry.name, body, QueuedAnswer if entry.name == OFFER else Acknowledgement)
         if answer.code == "unavailable":
             raise Unreachable(f"The live-agent server can't take anything now: {answer.error}")
         if answer.code == "failed":
@@ -184,6 +188,22 @@ class OurDesk(Desk):
                 "The desk didn't take a '%s' of handoff %s: %s (%s)", entry.name, handoff_id, answer.error, answer.code
             )
         return []
+
+    def _welcomed_by(self) -> WelcomePayload:
+        """Return the server's welcome.
+
+        Raises:
+            Unreachable: no server is connected.
+        """
+        if self._welcome is None:
+            raise Unreachable(f"The live-agent server at {self.settings.url} isn't connected.")
+        return self._welcome
+
+    async def take_media(self, id: str) -> AsyncGenerator[bytes, None]:
+        """Yield a file that an agent sent."""
+        async with contextlib.aclosing(self._media.server.take(id)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _check_is_accepted(self, name: str) -> None:
         """Check that the server accepts this event: an older one may never answer it, and what comes after it would wait.

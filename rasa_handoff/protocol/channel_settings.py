@@ -13,6 +13,7 @@ import msgspec
 
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.limits import Limits, check_limits
+from rasa_handoff.protocol.media_limits import MediaLimits, check_media_limits
 from rasa_handoff.protocol.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
 from rasa_handoff.protocol.retention_settings import RetentionSettings, check_retention
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables, convert
@@ -36,6 +37,7 @@ FIXED_TIMERS: Final = {"story": 30.0, "start": 60.0, "returning": 300.0}
 default of ``story_timeout``). ``start``: for the desk's answer, when the process that offered the handoff has ended.
 ``returning``: for a tracker that can't be written."""
 
+PUBLIC_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 EXAMPLES: Final = {
     "bot_id": "bot_id: my-bot",
     "desk": 'desk: {url: "http://localhost:5065"}',
@@ -121,6 +123,9 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
 
     ``quiet_channels``: the channels where customers who wait hear of no new place in the queue.
 
+    ``media``: where pictures and files are kept; None: beside a SQLite ``store``, else nowhere. ``media_limits``: how many.
+    ``public_url``: the address at which vendors and customers reach this Rasa server; None: only pages that know it get files.
+
     ``customer_tokens``: one of ``CUSTOMER_TOKENS``. ``customer_token_secrets``: the first one signs, all are accepted.
     ``admin_token``: allows commands over HTTP; None: there are none.
     """
@@ -150,6 +155,9 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     quiet_channels: tuple[str, ...] = QUIET_CHANNELS
     start_payloads: tuple[str, ...] = START_PAYLOADS
     trigger_text: str | None = None
+    media: str | None = None
+    media_limits: MediaLimits = MediaLimits()
+    public_url: str | None = None
     customer_tokens: str = "off"
     customer_token_secrets: tuple[str, ...] = ()
     admin_token: str | None = None
@@ -178,11 +186,13 @@ def read_settings(data: Any) -> Settings:
         ("timers", TimerSettings),
         ("limits", Limits),
         ("retention", RetentionSettings),
+        ("media_limits", MediaLimits),
     ):
         if isinstance(data.get(name), Mapping):
             check_keys(CHANNEL_NAME, kind, data[name], f"{name}.", EXAMPLES)
-    if data.get("customer_tokens") is False:  # YAML 1.1 reads the word off as false
-        data = {**data, "customer_tokens": "off"}
+    for name in ("customer_tokens", "media"):
+        if data.get(name) is False:  # YAML 1.1 reads the word off as false
+            data = {**data, name: "off"}
     settings = convert(CHANNEL_NAME, Settings, data)
     _check_values(settings)
     return settings
@@ -230,6 +240,8 @@ def _check_values(settings: Settings) -> None:
     _check_timers(settings.timers)
     check_limits(settings.limits, f"{CHANNEL_NAME}: limits.")
     check_retention(settings.retention, f"{CHANNEL_NAME}: retention.")
+    check_media_limits(settings.media_limits, f"{CHANNEL_NAME}: media_limits.")
+    _check_public_url(settings.public_url)
     _check_customer_tokens(settings)
     if settings.admin_token is not None:
         check_admin_token(settings.admin_token, f"{CHANNEL_NAME}: admin_token")
@@ -284,6 +296,14 @@ def _check_ports(desk: DeskSettings) -> None:
     if desk.admin_port == desk.listen_port:
         raise SettingsError(
             f"{CHANNEL_NAME}: desk.admin_port and desk.listen_port are both {desk.admin_port}: write two, such as 3000 and 4000."
+        )
+
+
+def _check_public_url(url: str | None) -> None:
+    if url is not None and not PUBLIC_URL.fullmatch(url):
+        raise SettingsError(
+            f"{CHANNEL_NAME}: public_url is '{url}', which is no address that others can reach: write it as "
+            "'public_url: https://bot.example.org', with the path below which Rasa is found, if there is one."
         )
 
 

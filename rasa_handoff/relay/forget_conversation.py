@@ -26,9 +26,9 @@ TABLES: Final[tuple[Table, ...]] = (
 
 
 def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:
-    """Delete a conversation: its handoffs, messages, ids, timers, and what waits for delivery. Rasa's tracker isn't touched.
+    """Delete a conversation: its handoffs, messages, files, ids, timers, and what waits for delivery.
 
-    ``bot_id`` is for the server's side: a relay has one bot.
+    Rasa's tracker isn't touched. ``bot_id`` is for the server's side: a relay has one bot.
 
     Raises:
         Refused: a handoff of it is under way.
@@ -40,6 +40,7 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
     messages = connection.execute(delete(repository.messages).where(repository.messages.c.handoff_id.in_(of_it)))
     counted = {table.name: _delete(connection, table, conversation_id) for table in TABLES}
     repository.timers.clear(connection, conversation_id)
+    repository.media.drop(connection, conversation_id)
     repository.outbox.forget(connection, [conversation_id])
     return Forgotten(handoffs=counted[repository.handoffs.name], messages=messages.rowcount)
 

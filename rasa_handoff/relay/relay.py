@@ -43,6 +43,7 @@ from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests
 from rasa_handoff.relay.other_processes import OtherProcesses, remove_of_ended
 from rasa_handoff.relay.page_connections import PageConnections
+from rasa_handoff.relay.relay_media import RelayMedia
 from rasa_handoff.relay.repository import CONVERSATION, CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.turn_leases import TURN, TurnLeases
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
@@ -71,6 +72,7 @@ class Relay:
 
     Conversations under way are also kept in memory, so that reading them needs no database access on the live path.
     ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have; ``others``: the other processes.
+    ``media``: pictures and files.
     ``on_active_changed`` is called after another party became active (``Conversation.active_party``), ``on_place_changed``
     after only the place in the queue became another one; neither is repeated after a crash. ``commands``: administration
     commands by name; empty unless the relay is open.
@@ -94,6 +96,7 @@ class Relay:
         self._dispatcher: Dispatcher | None = None
         self.others = OtherProcesses(store)
         self.pages, self.turns = PageConnections(store), TurnLeases(store)
+        self.media = RelayMedia(store, settings, now)
         self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others, TURN: self.turns.follow}
         self._stack = AsyncExitStack()
 
@@ -104,6 +107,7 @@ class Relay:
         membership = self.others.membership = sharing.membership
         for conversation in await self.store.write(repository.under_way):
             self._remember(conversation)
+        await self._stack.enter_async_context(closing_in_time(self.media))
         self._stack.push_async_callback(lambda: close_in_time("Waiting for answers", self.requests.stop_waiting()))
         self._dispatcher = await self._stack.enter_async_context(
             closing_in_time(

@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from rasa_handoff.core.agent_parts import NO_PICTURE, NOT_FOR_AGENTS, TOO_LONG, UNKNOWN_FILE, agent_message, media_ids
+from rasa_handoff.core.agent_parts import NO_PICTURE, NOT_FOR_AGENTS, TOO_LONG, UNKNOWN_FILE, agent_message
+from rasa_handoff.core.media_parts import media_ids
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (

@@ -20,6 +20,7 @@ from rasa_handoff.channel.compat import http_answers, vendor_calls
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, OnMessage
 from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.customer_media import CustomerMedia
 from rasa_handoff.channel.hosted.request_bodies import refuse_other_than_objects
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.mailbox_requests import MailboxRequests
@@ -155,10 +156,11 @@ class HostBlueprint(ChannelBlueprint):
         authentication: CustomerAuthentication,
         guard: Guard,
         mailbox_requests: MailboxRequests,
+        media: CustomerMedia,
     ) -> None:
         """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name.
 
-        ``mailbox_requests`` have an address of their own at channels that can't push.
+        ``mailbox_requests`` have an address of their own at channels that can't push, ``media`` at each.
         """
         for name, channel in channels.items():
             blueprint = channel.blueprint(_named(name, receive))
@@ -169,6 +171,7 @@ class HostBlueprint(ChannelBlueprint):
             authentication.check_requests(blueprint, channel)
             mailbox_requests.mount(blueprint, channel)
             http_answers.watch(blueprint)
+            self.mount(channel, media.blueprint_of(channel))
 
 
 def _make_valid(message: UserMessage) -> None:

@@ -21,6 +21,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
+from rasa_handoff.channel.outbound.agent_files import AgentFiles
 from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.mailboxes import Mailboxes
@@ -76,7 +77,7 @@ class Customers:
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
     delivered fails; None: never. ``title_of``: returns a department's title. ``other_departments``: what a customer
     is offered whom the desk has refused. ``mailboxes``: the channels whose clients may wait for messages, and ``limits`` says how
-    many.
+    many. ``public_url``: where vendors reach Rasa.
     """
 
     batch = 1
@@ -93,12 +94,14 @@ class Customers:
         other_departments: OtherDepartments | None = None,
         mailboxes: Collection[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - immutable
+        public_url: str | None = None,
     ) -> None:
         self.bots_questions = BotsQuestions()
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
         self._title_of, self._other_departments = title_of, other_departments
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self.mailboxes = Mailboxes(relay, self._batches, mailboxes, limits)
+        self._files = AgentFiles(bot, relay, public_url)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         # By the ids of agents' messages that were reported as waiting: whether they wait for the customer to come back.
         self._reported_waiting: dict[str, bool] = Recent()
@@ -229,6 +232,8 @@ class Customers:
             if method.push and await self._is_outdated(entry):
                 self._forget(lane, entry)
                 return []
+            if not method.push:
+                await self._files.store(entry)
             if not method.push and self._batches.note_missed(lane):
                 raise _InResponse("It goes with the response that is being made.")
             if not method.push and await self.mailboxes.expects(method, entry):
@@ -270,6 +275,7 @@ class Customers:
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
         """Return an entry as Rasa's message dict."""
+        entry = await self._files.ready(entry, self._delivery_methods.get(channel))
         message = with_payloads(valid(await self._rendered(entry, channel)))
         return _in_paragraphs(message) if entry.name != Speaker.BOT.value else message
 
@@ -345,7 +351,7 @@ class Customers:
     def _delivered(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
         self._forget(lane, entry)
         if entry.name == Speaker.AGENT.value:
-            return [_report(lane, entry, Status.DELIVERED)]
+            return [_report(lane, entry, Status.DELIVERED, self._files.reason(entry))]
         if entry.name != Speaker.SYSTEM.value:
             return []  # the bot's messages come from the tracker and are already in it
         text = message_in_words(message.get("text"), message)

@@ -1,7 +1,7 @@
 """A request of ASGI or Sanic: its head, its body within the limits, and its refusal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from rasa_handoff.guard.socketio_requests import Head, read_query
@@ -118,6 +118,27 @@ class SanicRequest:
         except Exception as problem:  # Sanic's own, PayloadTooLarge among them
             raise UnreadableBody(f"the body can't be read ({type(problem).__name__})") from problem
         return bytes(self._request.body)
+
+    async def pieces(self, longest: int, seconds: float) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes. ``longest``: its bytes at most. ``seconds``: how long each piece may take.
+
+        Raises:
+            UnreadableBody: the body is too long, too slow, or was cut off.
+        """
+        stream = self._request.stream
+        if stream is None or not stream.request_body:
+            return
+        stream.request_max_size = longest
+        while True:
+            try:
+                piece = await asyncio.wait_for(stream.read(), seconds)
+            except asyncio.TimeoutError:
+                raise UnreadableBody(f"nothing of the body came for {seconds:g} s") from None
+            except Exception as problem:
+                raise UnreadableBody(f"the body can't be read ({type(problem).__name__})") from problem
+            if not piece:
+                return
+            yield piece
 
     def leave_unread(self) -> None:
         """Close the connection without the rest of the body, which Sanic would otherwise read first."""

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.agent_parts import agent_message, media_ids
+from rasa_handoff.core.agent_parts import agent_message
 from rasa_handoff.core.assignment import Stage, step
 from rasa_handoff.core.assignment_events import (
     AgentWrote,
@@ -29,6 +29,7 @@ from rasa_handoff.core.assignment_events import (
     RemindAgent,
     SendStatus,
 )
+from rasa_handoff.core.media_parts import media_ids
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_LANE

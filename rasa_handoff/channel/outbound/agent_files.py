@@ -1,0 +1,126 @@
+"""The files of an agent's message, made ready for the customer: stored here, with an address at which they can be fetched.
+
+A page of the project's own gets an address without a host, since it knows where Rasa is. A vendor fetches the file itself, and
+gets none unless the setting ``public_url`` says where Rasa is. A file that can't be had is told in words to the customer, and to
+the agent.
+"""
+
+from typing import Final
+
+import msgspec
+from rasa.core.channels.channel import InputChannel
+from rasa.core.channels.rasa_chat import RasaChatInput
+from rasa.core.channels.rest import RestInput
+from rasa.core.channels.socketio import SocketIOInput
+
+from rasa_handoff.channel.compat.rasa_channels import class_names
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.media_parts import media_ids, with_each_media
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.media.media_errors import MediaRefused
+from rasa_handoff.media.media_table import KeptMedia
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.message_parts import AnyPart, Media, in_words
+from rasa_handoff.protocol.names import UTTER_NO_FILE
+from rasa_handoff.protocol.outbox_bodies import CustomerBody
+from rasa_handoff.protocol.values import plain
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.relay.relay_media import REASONS
+from rasa_handoff.store.outbox import Entry
+
+VENDORS: Final = "rasa.core.channels."
+"""The module of Rasa's channels, of which all but a few are vendors'."""
+FETCHED_AT: Final = "/handoff/media"
+"""The address of files below a channel's own."""
+NO_ADDRESS: Final = "the customer's channel can't fetch it, since public_url isn't set"
+
+
+class AgentFiles:
+    """Makes the files of entries for customers ready. ``public_url``: where vendors reach Rasa; None: nowhere."""
+
+    def __init__(self, bot: Bot, relay: Relay, public_url: str | None) -> None:
+        self._bot, self._relay, self._public_url = bot, relay, (public_url or "").rstrip("/")
+        self._reasons: dict[int, str] = Recent()
+
+    async def store(self, entry: Entry) -> None:
+        """Store the files of an entry that waits for its customer, so that their request doesn't wait for them.
+
+        Raises:
+            Unreachable: one can't be had now.
+        """
+        if not entry.body.get("parts"):
+            return
+
+        async def each(media: Media, words: str) -> Media | str:
+            try:
+                return media if media.id is None else (await self._relay.media.of_agent(entry.lane, media)).media
+            except MediaRefused as problem:
+                if isinstance(problem, Unreachable):
+                    raise
+                return words
+
+        await with_each_media(entry.read(CustomerBody).parts, each)
+
+    async def ready(self, entry: Entry, method: DeliveryMethod | None) -> Entry:
+        """Return the entry with its files as the customer on this channel gets them.
+
+        Raises:
+            Unreachable: one can't be had now.
+        """
+        if not entry.body.get("parts") or method is None:
+            return entry
+        body = entry.read(CustomerBody)
+        if not media_ids(body.parts):
+            return entry
+        reasons: list[str] = []
+
+        async def each(media: Media, words: str) -> Media | str:
+            if media.id is None:
+                return media
+            try:
+                kept = await self._relay.media.of_agent(entry.lane, media)
+            except MediaRefused as problem:
+                if isinstance(problem, Unreachable):
+                    raise
+                reasons.append(REASONS.get(problem.code, str(problem)))
+                return await self._words(entry.lane, method, words)
+            address = await self.address(method.channel, kept)
+            if address is None:
+                reasons.append(NO_ADDRESS)
+                return await self._words(entry.lane, method, words)
+            return msgspec.structs.replace(kept.media, url=address)
+
+        parts = await with_each_media(body.parts, each)
+        if reasons:
+            self._reasons[entry.key] = f"The customer was told in words of a file: {reasons[0]}."
+        return _with_parts(entry, parts)
+
+    def reason(self, entry: Entry) -> str | None:
+        """Return why the customer got words in place of a file of this entry; None if they got all."""
+        return self._reasons.pop(entry.key, None)
+
+    async def address(self, channel: InputChannel, kept: KeptMedia) -> str | None:
+        """Return the signed address of a file for a customer on this channel; None if they can't reach one."""
+        library = self._relay.media.library
+        if library is None or not (self._public_url or has_own_client(channel)):
+            return None
+        query = (await library.addresses()).query(kept.id)
+        return f"{self._public_url}/webhooks/{channel.url_prefix()}{FETCHED_AT}/{kept.id}?{query}"
+
+    async def _words(self, lane: str, method: DeliveryMethod, words: str) -> str:
+        message = await self._bot.render(UTTER_NO_FILE, lane, method.channel.name(), {"file": words.strip("[]")})
+        return str(message.get("text") or words)
+
+
+def has_own_client(channel: InputChannel) -> bool:
+    """Return whether this channel's client is the project's own, which knows where Rasa is."""
+    if isinstance(channel, RestInput | SocketIOInput) and not isinstance(channel, RasaChatInput):
+        return True
+    vendors = (name for name in class_names(type(channel)) if name != f"{VENDORS}channel.InputChannel")
+    return not any(name.startswith(VENDORS) for name in vendors)
+
+
+def _with_parts(entry: Entry, parts: tuple[AnyPart, ...]) -> Entry:
+    body = {**entry.body, "parts": plain(parts), "text": in_words(parts)}
+    return msgspec.structs.replace(entry, body=body)
