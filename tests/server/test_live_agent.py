@@ -16,7 +16,9 @@ async def test_the_whole_conversation(desk, old_client, namespace):
     handoff = await arrived_handoff(thandi)
     summary = thandi.all("arrival")[0]
     wanted = {"bot_id": OLD_BOT, "short_id": short_id("abc-77f0"), "title": "Customer 56db", "state": "queued"}
-    assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
+    channel = {**summary["channel"], "name": "live_agent", "push": True}
+    assert summary == {**summary, **wanted, "channel": channel}
+    assert channel["presentation"]["files"] == channel["presentation"]["buttons"] == "words"
     await eventually(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
     conversation = (await thandi.take(handoff))["conversation"]
     lines = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
