@@ -1,4 +1,4 @@
-"""Customers on ``rest``: waiting messages come with the answer to their next message."""
+"""Customers on ``rest``: waiting messages come with the answer to their next message, or to a request that waits for them."""
 
 import asyncio
 import random
@@ -9,11 +9,18 @@ from typing import Any
 
 import aiohttp
 
+from rasa_handoff.protocol.tokens import HEADER, make_token
+from rasa_handoff.store.tasks import cancel_all
 from tests.chaos import phrases
 from tests.chaos.book import Book
 from tests.chaos.chaos_customers import Customer
 
 ANSWER_WITHIN = 15.0
+FETCHED_WITHIN = 40.0
+"""Seconds in which a request that waits is answered, if only with nothing."""
+AGAIN_AFTER = 0.5
+SECRET = "s" * 32
+"""The secret of the customers' tokens."""
 
 
 class Rest(Customer):
@@ -24,6 +31,7 @@ class Rest(Customer):
     def __init__(self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str]) -> None:
         super().__init__(name, book, rng, pace)
         self._url = url
+        self.headers: dict[str, str] = {}
 
     async def send(self, text: str) -> bool:
         asked = time.time()
@@ -41,7 +49,7 @@ class Rest(Customer):
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.post(f"{self._url()}/webhooks/rest/webhook", json=body) as answer,
+                http.post(f"{self._url()}/webhooks/rest/webhook", json=body, headers=self.headers) as answer,
             ):
                 if answer.status == 200:
                     return list(await answer.json())
@@ -71,15 +79,49 @@ class Mailbox(Rest):
                 self._show(messages, asked)
                 if not _not_taken(messages):
                     return True
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(AGAIN_AFTER)
 
-    def _show(self, messages: list[dict[str, Any]], asked: float) -> None:
+    def _show(self, messages: list[dict[str, Any]], asked: float | None = None) -> None:
         for message in messages:
             if message.get("id") not in self._seen:
                 if message.get("id") is not None:
                     self._seen[message["id"]] = None
                 if message.get("text"):
                     self.hear(message["text"], asked)
+
+
+class WaitingMailbox(Mailbox):
+    """A mailbox whose owner has a request wait for it all the time."""
+
+    def __init__(
+        self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str], bot_id: str
+    ) -> None:
+        super().__init__(name, book, rng, pace, url)
+        self.headers = {HEADER: make_token(SECRET, bot_id, name)}
+
+    async def open(self) -> None:
+        self._fetching = asyncio.create_task(self._fetch_for_ever())
+
+    async def close(self) -> None:
+        await cancel_all(self._fetching)
+
+    async def _fetch_for_ever(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=FETCHED_WITHIN)
+        while True:
+            query = {"sender": self.name, "after": next(reversed(self._seen), "")}
+            address = f"{self._url()}/webhooks/rest/handoff/messages"
+            try:
+                async with (
+                    aiohttp.ClientSession(timeout=timeout, headers=self.headers) as http,
+                    http.get(address, params=query) as answer,
+                ):
+                    if answer.status == 200:
+                        self._show(await answer.json())
+                        continue
+                    self.book.failed(self.name, f"status {answer.status} of its mailbox")
+            except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as problem:
+                self.book.failed(self.name, repr(problem))
+            await asyncio.sleep(AGAIN_AFTER)
 
 
 def _not_taken(messages: list[dict[str, Any]]) -> bool:

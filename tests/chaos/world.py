@@ -22,7 +22,7 @@ from tests.chaos.book import Book
 from tests.chaos.browser import Chromium, Visitor
 from tests.chaos.browser import missing as no_chromium
 from tests.chaos.chaos_customers import Customer
-from tests.chaos.mailbox import Mailbox, Rest
+from tests.chaos.mailbox import SECRET, Mailbox, Rest, WaitingMailbox
 from tests.chaos.poison import Poison
 from tests.chaos.process import Kept
 from tests.chaos.proxy import Proxy
@@ -176,6 +176,8 @@ class World:
             "tracker_delay": 0.3,
             "channels": {"socketio": {"session_persistence": True}, "rest": None, "callback": {"url": self.vendor.url}},
             "delivery_timeout": None,
+            "customer_tokens": "optional",
+            "customer_token_secrets": [SECRET],
             # The clock leaps by hours; what is proved here isn't the timers.
             "timers": {"nobody_takes": None, "agent_silent": None, "customer_silent": None, "silence": NEVER},
         }
@@ -201,7 +203,8 @@ class World:
             self.agents.append(agent)
             await agent.open()
             self._stack.push_async_callback(agent.close)
-        kinds: list[Callable[..., Customer]] = [WebChat] * web + [Rest] * rest + [Mailbox] * mailbox
+        kinds: list[Callable[..., Customer]] = [WebChat] * web + [Rest] * rest
+        kinds += [Mailbox if number % 2 else partial(WaitingMailbox, bot_id=self.bot_id) for number in range(mailbox)]
         kinds += [partial(VendorCustomer, vendor=self.vendor)] * vendor
         kinds += [partial(Visitor, chromium=self.chromium)] * self.pages
         for number, kind in enumerate(kinds, start=1):
