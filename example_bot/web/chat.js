@@ -4,7 +4,7 @@
  * what such a page needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
- * quick-reply, reply-link, picture, file, audio, video, card, place, suggestion,
+ * quick-reply, reply-link, picture, file, audio, video, card, place, send-place, no-place, suggestion,
  * new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
  * connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
@@ -28,6 +28,7 @@ const RETRY_AFTER = 1_000;
 /** As long as this an interruption isn't shown: a server that is updated ends, and the page connects to another one. */
 const INTERRUPTION_LASTS = 3_000;
 const LONGEST_MESSAGE = 20_000;
+const PLACE_WITHIN = 15_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
 const STATE_TEXTS = { connecting: t("connecting"), online: t("online"), offline: t("offline"), refused: t("closed") };
@@ -142,7 +143,7 @@ async function sendUnsent() {
   if (sending) return;
   sending = true;
   for (let next = firstUnsent(); next && connection === "online"; next = firstUnsent()) {
-    const outcome = await socket.sendMessage(next.id, next.message);
+    const outcome = await socket.sendMessage(next.id, next.message, next.parts);
     if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
     else if (next.id === storage.conversation.leaving) left();
     else settle(next.id, outcome === "accepted");
@@ -154,7 +155,7 @@ async function sendUnsent() {
 function firstUnsent() {
   const { lines, leaving } = storage.conversation;
   const line = lines.find((one) => one.sent === false && !one.refused);
-  if (line) return { id: String(line.id), message: line.message ?? line.text };
+  if (line) return { id: String(line.id), message: line.message ?? line.text, parts: line.parts };
   return leaving ? { id: leaving, message: LEAVE } : undefined;
 }
 
@@ -220,6 +221,21 @@ function send(text, message) {
   const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text, at: Date.now(), sent: false };
   add(message === undefined ? line : { ...line, message });
   void sendUnsent();
+}
+
+/** Send where the customer is, as their browser says after asking them. */
+function sendPlace() {
+  find("#no-place").hidden = true;
+  navigator.geolocation.getCurrentPosition(
+    ({ coords: { latitude, longitude } }) => {
+      const parts = [{ type: /** @type {"location"} */ ("location"), latitude, longitude }];
+      const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text: t("myPlace"), message: "", at: Date.now(), sent: false };
+      add({ ...line, parts });
+      void sendUnsent();
+    },
+    () => (find("#no-place").hidden = false),
+    { timeout: PLACE_WITHIN },
+  );
 }
 
 /** @param {Line} line */
@@ -361,6 +377,7 @@ function startAgain() {
 find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
 find("#start-again").addEventListener("click", askToStartAgain);
 find("#end").addEventListener("click", askToEnd);
+find("#place").addEventListener("click", sendPlace);
 find('[data-testid="leave-yes"]').addEventListener("click", leave);
 find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {

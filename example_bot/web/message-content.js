@@ -9,6 +9,7 @@
 /** What can be pressed: it sends its payload, else its title, or opens a page. @typedef {{title: string, payload?: string, url?: string}} Reply */
 /** @typedef {{title?: string, subtitle?: string, image?: string, replies: Reply[]}} Card */
 /** @typedef {{text: string, replies: Reply[], media: Media[], cards: Card[]}} Content */
+/** What the customer sends beside words. @typedef {{type: "location", latitude: number, longitude: number}} SentPart */
 
 const KINDS = ["image", "audio", "video", "file"];
 const DEGREES = /\[Location: [^\]]*?(-?\d{1,3}(?:\.\d+)?), (-?\d{1,3}(?:\.\d+)?)\]/;
@@ -83,7 +84,12 @@ function wordsOf(payload) {
 /** Return where a place of these words is shown; null if they tell none. @param {string} text */
 export function placeIn(text) {
   const [, latitude, longitude] = DEGREES.exec(text) ?? [];
-  if (latitude === undefined || Math.abs(+latitude) > 90 || Math.abs(+longitude) > 180) return null;
+  return latitude === undefined ? null : mapAddress(+latitude, +longitude);
+}
+
+/** Return where a place is shown; null if there is none. @param {number} latitude @param {number} longitude */
+export function mapAddress(latitude, longitude) {
+  if (Math.abs(latitude) > 90 || Math.abs(longitude) > 180) return null;
   return `https://www.openstreetmap.org/?mlat=${latitude}&mlon=${longitude}#map=16/${latitude}/${longitude}`;
 }
 
@@ -104,6 +110,12 @@ export function sizeInWords(bytes, language) {
 export function isMedia(value) {
   const { kind, src, name, size } = value ?? {};
   return KINDS.includes(kind) && typeof src === "string" && isText(name) && (size === undefined || Number.isFinite(size));
+}
+
+/** @param {any} value @returns {value is SentPart} */
+export function isSentPart(value) {
+  const { type, latitude, longitude } = value ?? {};
+  return type === "location" && Number.isFinite(latitude) && Number.isFinite(longitude);
 }
 
 /** @param {any} value @returns {value is Card} */

@@ -2,21 +2,22 @@
 /** The conversation's messages as elements. Text enters as text nodes only. */
 
 import { linkParts } from "./links.js";
-import { placeIn } from "./message-content.js";
+import { mapAddress, placeIn } from "./message-content.js";
 import { cardElement, choices, el, link, mediaElement } from "./part-elements.js";
 import { t } from "./texts.js";
 
 /** @typedef {import("./message-content.js").Reply} Reply */
 /** @typedef {import("./message-content.js").Media} Media */
 /** @typedef {import("./message-content.js").Card} Card */
+/** @typedef {import("./message-content.js").SentPart} SentPart */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
 /** @typedef {import("./rasa-socket.js").Speaker} Speaker */
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken. `who` "bot" is the bot's
- * side: a `speaker` says that it is an agent, or a notice. `image` and `link` are of an older version of this page.
+ * side: a `speaker` says that it is an agent, or a notice. `parts` is what the customer sent beside words. `image` and `link` are of an older version of this page.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
- *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], image?: string, link?: string, speaker?: Speaker}} Line
+ *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], parts?: SentPart[], image?: string, link?: string, speaker?: Speaker}} Line
  */
 
 /**
@@ -30,8 +31,8 @@ export function createItem(line, choose) {
     item.append(el("p", { class: "name", dir: "auto", "data-testid": "speaker-name" }, speaker.name || t("person")));
   }
   if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)));
-  const place = placeIn(line.text);
-  if (place) item.append(placeLink(place));
+  const sent = (line.parts ?? []).map(({ latitude, longitude }) => mapAddress(latitude, longitude));
+  for (const place of [placeIn(line.text), ...sent]) if (place) item.append(placeLink(place));
   const pictures = line.image ? [{ kind: /** @type {"image"} */ ("image"), src: line.image }] : [];
   item.append(...[...pictures, ...media].map(mediaElement));
   if (line.link) item.append(el("p", { class: "text" }, ...withLinks(line.link)));

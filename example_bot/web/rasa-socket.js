@@ -130,11 +130,12 @@ export class RasaSocket {
    *
    * @param {string} id
    * @param {string} message
+   * @param {object[]} [parts] what it has beside words
    * @returns {Promise<Outcome>}
    */
-  async sendMessage(id, message) {
+  async sendMessage(id, message, parts) {
     try {
-      const body = { message, session_id: this.session(), id };
+      const body = { message, session_id: this.session(), id, ...(parts && { parts }) };
       const answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck("user_uttered", body);
       // Rasa's own channel acknowledges with nothing.
       if (answer?.ok === false) return RETRY_LATER.includes(answer.code) ? "unknown" : "refused";

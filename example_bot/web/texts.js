@@ -56,6 +56,9 @@ const TEXTS = {
     film: "A film",
     gone: "It isn't available any more.",
     map: "Show on a map",
+    sendPlace: "Send where I am",
+    myPlace: "I am here",
+    noPlace: "Your browser doesn't say where you are. Please write it.",
   },
   af: {
     title: "Karoo Books · Hulp",
@@ -111,6 +114,9 @@ const TEXTS = {
     film: "'n Video",
     gone: "Dit is nie meer beskikbaar nie.",
     map: "Wys op 'n kaart",
+    sendPlace: "Stuur waar ek is",
+    myPlace: "Ek is hier",
+    noPlace: "Jou blaaier sê nie waar jy is nie. Skryf dit asseblief.",
   },
 };
 

@@ -14,10 +14,12 @@ from typing import Any, Final
 import msgspec
 from rasa.core.channels.channel import InputChannel, UserMessage
 from rasa.core.channels.rest import RestInput
-from sanic import Blueprint
+from sanic import Blueprint, response
 from sanic.exceptions import SanicException
 from sanic.request import Request
+from sanic.response import HTTPResponse
 
+from rasa_handoff.channel.vendors.page_messages import read_page_message
 from rasa_handoff.channel.vendors.vendor_message import VendorFields, VendorMessage
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.logs import get_log
@@ -70,6 +72,16 @@ class MessageFacts:
         self.said, self.body = said or VendorMessage(), body
         self._named = 0
 
+    def add_parts(self, sent: VendorFields) -> None:
+        """Add what a front end of the project's own has sent beside the message's words.
+
+        Raises:
+            Refused: it can't be read.
+        """
+        self.said = read_page_message(sent)
+        if self.said.parts or self.acknowledges:
+            self.body = sent
+
     def give_id(self, message: UserMessage) -> None:
         """Give the message its sender's id; further messages from the same request get that id with a number."""
         self._named += 1
@@ -118,14 +130,24 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
 
     nameless = False
 
-    async def read(request: Request) -> None:
+    async def read(request: Request) -> HTTPResponse | None:
         nonlocal nameless
-        _message_facts.set(_facts_in(request))
-        if isinstance(channel, RestInput) and (body := body_of(request)).get("message") is not None:
+        _message_facts.set(facts := _facts_in(request))
+        if not isinstance(channel, RestInput) or request.method != "POST":
+            return None
+        body = body_of(request)
+        try:
+            facts.add_parts(body)
+        except Refused as no:
+            return response.json({"code": no.code, "error": str(no)}, status=400)
+        if facts.said.parts:
+            body.setdefault("message", "")
+        if body.get("message") is not None:
             body["message"] = in_text(body["message"])
             if body.get("sender") is None and not nameless:
                 nameless = True
                 log.warning(NAMELESS, channel.name())
+        return None
 
     blueprint.middleware("request")(read)
 

@@ -243,6 +243,10 @@ class HandoffSocketIO(SocketIOInput):
             facts = self._facts_of(sid, message)
             if self.session_persistence and not message.get("session_id"):
                 return await self._refuse(sid, facts, "The message names no session.")
+            try:
+                facts.add_parts(message)
+            except Refused as no:
+                return await self._refuse(sid, facts, str(no), no.code)
             with handling(facts):
                 try:
                     message = await self._admit(facts, sid, message)

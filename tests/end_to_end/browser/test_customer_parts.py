@@ -168,6 +168,28 @@ async def test_who_waits_sees_their_place_and_leaves_and_the_bot_goes_on(
     await desk.page.context.close()
 
 
+async def test_a_customer_sends_where_they_are(customer: Page, chromium: Browser, server: Server) -> None:
+    desk = await talking(customer, chromium, server)
+    await customer.get_by_test_id("send-place").click()
+    await expect(customer.get_by_test_id("no-place")).to_be_visible()
+    await customer.context.grant_permissions(["geolocation"])
+    await customer.context.set_geolocation({"latitude": -33.92, "longitude": 18.42})
+    await customer.get_by_test_id("send-place").click()
+    await expect(customer.get_by_test_id("no-place")).to_be_hidden()
+    mine = customer.get_by_test_id("user-message").last
+    await expect(mine.locator(".when")).to_contain_text("Delivered")
+    for _ in ("as it is sent", "after a reload"):
+        await expect(mine.locator(".text")).to_have_text("I am here")
+        await expect(mine.get_by_test_id("place")).to_have_text("Show on a map")
+        await customer.reload()
+        await connected(customer)
+    shown_at_desk = desk.page.get_by_role("link", name="Show on a map")
+    await expect(shown_at_desk).to_have_attribute(
+        "href", "https://www.openstreetmap.org/?mlat=-33.92&mlon=18.42#map=16/-33.92/18.42"
+    )
+    await desk.page.context.close()
+
+
 async def test_the_page_speaks_its_customers_language(customer: Page, chromium: Browser) -> None:
     context = await chromium.new_context(locale="af-ZA")
     page = await context.new_page()
