@@ -17,6 +17,7 @@ from rasa_handoff.cli.project import Project, read_yaml, shaped
 from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_capabilities import STOCK_CHANNELS
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 from rasa_handoff.protocol.errors import HandoffError, MarkerError, SettingsError
 from rasa_handoff.protocol.markers import OptionsRequest, read_directives, read_marker
@@ -57,9 +58,9 @@ def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:
         if "." in key:
             if not _can_be_found(project, key.rpartition(".")[0]):
                 yield mend(f"{CHANNEL_NAME}: the channel '{key}' can't be found: write the path of its class.")
-        elif key not in names.STOCK_CHANNELS:
-            near = get_close_matches(key, names.STOCK_CHANNELS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(names.STOCK_CHANNELS)}."
+        elif key not in STOCK_CHANNELS:
+            near = get_close_matches(key, STOCK_CHANNELS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(STOCK_CHANNELS)}."
             yield mend(f"{CHANNEL_NAME} knows no channel '{key}', or can't host it: {hint}")
 
 

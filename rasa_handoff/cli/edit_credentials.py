@@ -16,6 +16,7 @@ from rasa_handoff.cli.text_files import (
     start_of_comments,
 )
 from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_capabilities import STOCK_CHANNELS
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_settings
 from rasa_handoff.protocol.errors import HandoffError, SettingsError
 
@@ -59,7 +60,7 @@ class NotEditable(HandoffError):
 
 def is_channel(key: object) -> bool:
     """Return whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
-    return key in names.STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
+    return key in STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
 
 
 def edit_credentials(text: str, values: ChannelValues) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rasa_handoff.protocol.channel_capabilities import STOCK
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.limits import Limits, check_limits
 from rasa_handoff.protocol.media_limits import MediaLimits, check_media_limits
@@ -27,7 +28,7 @@ SECRETS_EXAMPLE: Final = '["${HANDOFF_CUSTOMER_SECRET}"]'
 CUSTOMER_TOKENS: Final = ("off", "optional", "required")
 START_PAYLOADS: Final = ("/get_started",)
 """The payload by which the usual web widgets begin a conversation (``initPayload``)."""
-QUIET_CHANNELS: Final = ("twilio", "twilio_voice", "rest", "rasa", "hangouts")
+QUIET_CHANNELS: Final = tuple(one.name for one in STOCK if one.quiet)
 """The channels where messages cost money, or wait until the customer writes: a place in the queue is old by then."""
 AFTER_NOBODY: Final = ("wait", "message", "bot")
 """The values of ``timers.nobody_takes_then``."""

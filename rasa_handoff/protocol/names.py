@@ -137,9 +137,3 @@ UNREAD_KEY: Final = "handoff_unread"
 
 PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel", "rasa_handoff.LivePersonChannel")
 """Channels of this package for platforms with a desk of their own: separate entries of ``credentials.yml``, not hosted."""
-
-STOCK_CHANNELS: Final = (
-    "botframework", "callback", "facebook", "hangouts", "mattermost", "rasa", "rest", "rocketchat", "slack", "socketio",
-    "telegram", "twilio", "twilio_voice", "webexteams",
-)  # fmt: skip
-"""Rasa 3.6's channels that can be hosted: all but ``cmdline``, which collides with ``rest``."""

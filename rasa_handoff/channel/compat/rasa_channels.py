@@ -10,6 +10,8 @@ from rasa.core.channels.channel import CollectingOutputChannel, OutputChannel
 from rasa.core.channels.rest import RestInput
 from sanic.request import Request
 
+from rasa_handoff.core.native_messages import PAYLOAD
+
 ChannelMessage = dict[str, Any]
 """One of Rasa's message dicts."""
 Send = Callable[[str, ChannelMessage], Awaitable[None]]
@@ -75,6 +77,9 @@ async def send_with_ids(output: OutputChannel, conversation_id: str, message: Ch
     """Send a message through a collecting output, each part with an ``id`` added, which stock front ends ignore."""
     if not isinstance(output, CollectingOutputChannel):
         await send_directly(output, conversation_id, message)
+        return
+    if PAYLOAD in message:
+        await output._persist_message({"recipient_id": conversation_id, **message[PAYLOAD], "id": id})
         return
     parts: list[ChannelMessage] = []
     persist = output._persist_message

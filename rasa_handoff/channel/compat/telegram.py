@@ -13,12 +13,13 @@ from typing import Any, Final
 from rasa.core.channels.telegram import TelegramInput, TelegramOutput
 
 from rasa_handoff.channel.compat.rasa_channels import Shorten, WithLifetime, WithShortPayloads
+from rasa_handoff.protocol.channel_capabilities import BY_NAME
 from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
 
-LONGEST_PAYLOAD: Final = 64
-"""Bytes that Telegram takes as a button's ``callback_data``."""
+LONGEST: Final = BY_NAME["telegram"].longest_payload
+"""What Telegram takes as a button's ``callback_data``."""
 
 
 class HandoffTelegram(WithLifetime, WithShortPayloads, TelegramInput):
@@ -47,7 +48,7 @@ class HandoffTelegram(WithLifetime, WithShortPayloads, TelegramInput):
 
     async def _fitting(self, button: dict[str, Any]) -> dict[str, Any]:
         payload = button.get("payload") if isinstance(button, dict) else None
-        if self._shorten is None or not isinstance(payload, str) or len(payload.encode()) <= LONGEST_PAYLOAD:
+        if self._shorten is None or LONGEST is None or not isinstance(payload, str) or LONGEST.fits(payload):
             return button
         return {**button, "payload": await self._shorten(payload)}
 

@@ -30,15 +30,21 @@ TELEGRAM_ERROR: Final = "aiogram.utils.exceptions.TelegramAPIError"
 TELEGRAM_REFUSALS: Final = tuple(
     f"aiogram.utils.exceptions.{name}" for name in ("BadRequest", "NotFound", "Unauthorized", "MigrateToChat")
 )
+TELEGRAM_RETRY: Final = "aiogram.utils.exceptions.RetryAfter"
+LONGEST_PAUSE: Final = 3_600.0
+"""The most seconds for which nothing is sent because a vendor says so."""
 WEBEX_ERROR: Final = "webexteamssdk.exceptions.ApiError"
 
 
 class VendorAnswered(Exception):
-    """A vendor's answer with an error status. The message leaves out the address, which may contain a token."""
+    """A vendor's answer with an error status. The message leaves out the address, which may contain a token.
 
-    def __init__(self, status: int, text: str) -> None:
+    ``retry_after``: seconds for which the vendor wants no other request, as it says it.
+    """
+
+    def __init__(self, status: int, text: str, retry_after: Any = None) -> None:
         super().__init__(f"{status} {text[:200]}")
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 class CallbackWithErrors(CallbackOutput):
@@ -69,10 +75,16 @@ def _hook_rocketchat(output: Any) -> None:
     output.rocket.req.hooks["response"].append(check)
 
 
+def _hook_webexteams(output: Any) -> None:
+    """Have a refusal for a time raised: the client would sleep in its thread, and send when it was given up long ago."""
+    output.api._session.wait_on_rate_limit = False
+
+
 HOOKS: Final[Mapping[str, Callable[[Any], None]]] = {
     "rasa.core.channels.facebook.MessengerBot": _hook_facebook,
     "rasa.core.channels.rocketchat.RocketChatBot": _hook_rocketchat,
     "rasa.core.channels.twilio.TwilioOutput": _hook_twilio,
+    "rasa.core.channels.webexteams.WebexTeamsBot": _hook_webexteams,
 }
 """Where each output's client takes a function that sees every answer."""
 
@@ -84,7 +96,7 @@ def check(answer: requests.Response, *_: Any, **__: Any) -> None:
         VendorAnswered: its status is 400 or above.
     """
     if answer.status_code >= 400:
-        raise VendorAnswered(answer.status_code, answer.text)
+        raise VendorAnswered(answer.status_code, answer.text, answer.headers.get("Retry-After"))
 
 
 def translate_error(problem: Exception, channel: str) -> HandoffError | None:
@@ -103,6 +115,22 @@ def translate_error(problem: Exception, channel: str) -> HandoffError | None:
     if may_be_retried or status is not None or slack is not None:
         return Unreachable(f"{channel} doesn't take it now: {type(problem).__name__} {status or ''}".rstrip() + ".")
     return None
+
+
+def retry_after(problem: Any) -> float:
+    """Return the seconds for which a vendor wants no other request, as far as it says so: 0 if it doesn't.
+
+    Telegram's client has them as ``timeout``, Slack's in the answer's headers, the others as ``retry_after``.
+    """
+    headers = getattr(getattr(problem, "response", None), "headers", None)
+    stated = headers.get("Retry-After") if isinstance(headers, Mapping) else None
+    if TELEGRAM_RETRY in class_names(type(problem)):
+        stated = problem.timeout
+    stated = getattr(problem, "retry_after", None) if stated is None else stated
+    try:
+        return min(max(float(stated), 0.0), LONGEST_PAUSE) if stated is not None else 0.0
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _status(problem: Any, kinds: Sequence[str]) -> int | None:

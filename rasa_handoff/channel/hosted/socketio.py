@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from rasa_handoff.channel.compat.socketio_server import SocketHandler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
 from rasa_handoff.channel.message_ids import MessageFacts, handling, outcome, refusal
+from rasa_handoff.core.native_messages import PAYLOAD
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
@@ -117,7 +118,8 @@ class HandoffSocketIO(SocketIOInput):
     async def send(self, output: OutputChannel, conversation_id: str, message: dict[str, Any], id: str) -> None:
         """Send one of Rasa's message dicts to the connected pages; wait for the acknowledgement of those that send one.
 
-        With ``SPEAKER_KEY`` in the message, each of its parts says who speaks, which stock widgets ignore.
+        With ``SPEAKER_KEY`` in the message, each of its parts says who speaks, which stock widgets ignore. With ``PAYLOAD`` it is
+        sent as it is.
 
         Raises:
             Waits: all pages disconnected before they acknowledged.
@@ -125,12 +127,12 @@ class HandoffSocketIO(SocketIOInput):
         """
         speaker = {SPEAKER_KEY: message.pop(SPEAKER_KEY)} if SPEAKER_KEY in message else {}
         waits_for_acknowledgement = any(sid in self._acknowledging for sid in self._sockets(conversation_id))
-        if not waits_for_acknowledgement and not speaker:
+        if not waits_for_acknowledgement and not speaker and PAYLOAD not in message:
             await output.send_response(conversation_id, message)
             return
         emissions = [
             (event, {**data, **speaker} if isinstance(data, dict) else data, more)
-            for event, data, more in await emissions_of(output, conversation_id, message)
+            for event, data, more in await self._emissions(output, conversation_id, message)
         ]
         if not waits_for_acknowledgement:
             assert self.sio is not None
@@ -139,6 +141,13 @@ class HandoffSocketIO(SocketIOInput):
             return
         for emission, part in zip(emissions, ids_of_parts(id, len(emissions)), strict=True):
             await self._emit_part(conversation_id, emission, part)
+
+    async def _emissions(
+        self, output: OutputChannel, conversation_id: str, message: dict[str, Any]
+    ) -> Sequence[Emission]:
+        if PAYLOAD in message:
+            return [(self.bot_message_evt, message[PAYLOAD], {"room": conversation_id})]
+        return await emissions_of(output, conversation_id, message)
 
     async def _emit_part(self, conversation_id: str, emission: Emission, id: str) -> None:
         assert self.sio is not None

@@ -25,10 +25,11 @@ from rasa_handoff.channel.hosted.request_bodies import refuse_other_than_objects
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.mailbox_requests import MailboxRequests
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.protocol.channel_capabilities import STOCK_CHANNELS
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.names import PARTS_KEY, PLATFORM_CHANNELS, STOCK_CHANNELS, UNREAD_KEY
+from rasa_handoff.protocol.names import PARTS_KEY, PLATFORM_CHANNELS, UNREAD_KEY
 from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)

@@ -9,8 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rasa.core.channels.channel import OutputChannel
-
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.conversation import LEAVING_MESSAGE
@@ -89,18 +87,6 @@ def plain_answer(text: str) -> str:
     """Return an answer without regard to case, blanks and closing punctuation."""
     plain = " ".join(text.split()).casefold()
     return plain.rstrip(CLOSING) or plain
-
-
-def as_lines(message: dict[str, Any], output: OutputChannel) -> dict[str, Any]:
-    """Return a question as the output can show it: where Rasa has no buttons for the channel, with numbered lines.
-
-    Rasa would send each button as a message of its own, with its payload.
-    """
-    if type(output).send_text_with_buttons is not OutputChannel.send_text_with_buttons:
-        return message
-    lines = [f"{number}. {choice.title}" for number, choice in enumerate(choices_of(message), start=1)]
-    rest = {key: value for key, value in message.items() if key != "buttons"}
-    return {**rest, "text": "\n".join([str(message.get("text") or ""), *lines])}
 
 
 def event_of(payload: str, conversation: Conversation, common: dict[str, Any], content: dict[str, Any]) -> events.Event:

@@ -22,22 +22,24 @@ from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.agent_files import AgentFiles
-from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, as_lines, choices_of, with_choices
+from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.fitting import PARTS
 from rasa_handoff.channel.outbound.mailboxes import Mailboxes
 from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches, outdated_keys
 from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.outdated_notices import REPLACED_BY
-from rasa_handoff.core.rasa_messages import message_in_words, rasa_message
+from rasa_handoff.core.rasa_messages import message_in_words
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.message_parts import TextPart
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
-from rasa_handoff.protocol.text import in_paragraphs, shown, valid
+from rasa_handoff.protocol.text import in_paragraphs, own_buttons, shown, valid
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.relay import CUSTOMER, Relay
@@ -268,16 +270,22 @@ class Customers:
     async def _say(self, method: DeliveryMethod, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
-        as_sent = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
         speaker = speaker_of(entry) if method.names_speakers else {}
-        await method.send(output, lane, {**as_sent, **speaker}, str(entry.id))
+        await method.send(output, lane, {**message, **speaker}, str(entry.id))
         return message
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
-        """Return an entry as Rasa's message dict."""
+        """Return an entry as Rasa's message dict; what isn't the bot's is for the delivery method to fit to its channel."""
         entry = await self._files.ready(entry, self._delivery_methods.get(channel))
         message = with_payloads(valid(await self._rendered(entry, channel)))
-        return _in_paragraphs(message) if entry.name != Speaker.BOT.value else message
+        if entry.name == Speaker.BOT.value:
+            return message
+        message, body = _in_paragraphs(message), entry.read(CustomerBody)
+        if body.response is None:
+            return {**message, PARTS: valid(body.parts or (TextPart(text=body.text or ""),))}
+        # What a project shows beside a notice of its own is understood as its payload only, which Rasa's lines have.
+        is_fitted = body.response in QUESTIONS or body.response == names.UTTER_INSTEAD or not own_buttons(message)
+        return {**message, PARTS: None} if is_fitted else message
 
     async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
         body = entry.read(CustomerBody)
@@ -292,11 +300,7 @@ class Customers:
         if body.response is not None:
             message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
             return await self._as_question(message, body.response, entry.lane, channel)
-        message = rasa_message(body.parts) if body.parts else {"text": body.text or ""}
-        method = self._delivery_methods.get(channel)
-        if method is not None and "text" in message:
-            message["text"] = method.written(message["text"])
-        return message
+        return {"text": body.text or ""}
 
     async def _values(self, entry: Entry, channel: str) -> dict[str, Any]:
         async def words(response: str, values: Mapping[str, Any]) -> str:

@@ -13,25 +13,42 @@ method                    channels
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from rasa.core.channels.channel import InputChannel, OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, send_with_ids
-from rasa_handoff.channel.compat.vendor_errors import CallbackWithErrors, raise_on_errors, translate_error
+from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, ids_of_parts, send_with_ids
+from rasa_handoff.channel.compat.vendor_errors import (
+    CallbackWithErrors,
+    raise_on_errors,
+    retry_after,
+    translate_error,
+)
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.outbound.blocking_calls import BlockingCalls
+from rasa_handoff.channel.outbound.fitting import fitted
 from rasa_handoff.channel.slack_markup import escaped
-from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
+from rasa_handoff.core.channel_messages import AddressOf, Piece, address_elsewhere
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, capabilities_of
+from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.names import SPEAKER_KEY
 
 if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
     from rasa.core.channels.botframework import BotFrameworkInput
     from rasa.core.channels.mattermost import MattermostInput
     from rasa.core.channels.slack import SlackInput
 
+log = get_log(__name__)
+
 TRY_SECONDS: Final = 10.0
 """Seconds that one attempt to deliver may take: a vendor may take a connection and never answer."""
+
+MOST_REMEMBERED: Final = 10_000
+"""The most messages of which it is remembered how much of them the vendor has taken."""
 
 ReturnData = Mapping[str, Any]
 """Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
@@ -40,18 +57,28 @@ ReturnData = Mapping[str, Any]
 class DeliveryMethod:
     """The way to one channel's customers.
 
-    ``push``: whether a message can be delivered at any time. ``by_page``: whether the customer has a page, connected to one
-    process. ``try_seconds``: how long one attempt may take; None: its own limits suffice. ``names_speakers``: whether a message
-    may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's keys.
+    ``capabilities``: what the channel can do. ``address_of``: where a picture or a file is found. ``by_page``:
+    whether the customer has a page, connected to one process. ``try_seconds``: how long one attempt may take; None: its own
+    limits suffice. ``names_speakers``: whether a message may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's
+    keys.
     """
 
-    push = True
     by_page = False
     names_speakers = False
     try_seconds: float | None = TRY_SECONDS
+    address_of: AddressOf = staticmethod(address_elsewhere)
 
-    def __init__(self, channel: InputChannel) -> None:
+    def __init__(self, channel: InputChannel, capabilities: ChannelCapabilities | None = None) -> None:
         self.channel, self._threads = channel, BlockingCalls()
+        self.capabilities = capabilities or capabilities_of_channel(channel)
+        # By conversation and id: of how many messages to the vendor how many were taken, if not all.
+        self._progress: dict[tuple[str, str], tuple[int, int]] = Recent(MOST_REMEMBERED)
+        self._not_before = 0.0
+
+    @property
+    def push(self) -> bool:
+        """Whether a message can be delivered at any time."""
+        return self.capabilities.push
 
     def has_page(self, conversation_id: str) -> bool:
         """Return whether a page of the customer is connected to this process."""
@@ -80,31 +107,57 @@ class DeliveryMethod:
     async def send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         """Send one of Rasa's message dicts and return once the other side has acknowledged it. A repetition has the same id.
 
+        What is for the channel to fit (:data:`~rasa_handoff.channel.outbound.fitting.PARTS`) may be several messages to the
+        vendor. A repetition leaves out those that the vendor has taken.
+
         Raises:
             Unreachable: the vendor can't take it now.
             Refused: the vendor will never take it.
             Waits: the customer has disconnected meanwhile.
         """
+        speaker = {SPEAKER_KEY: message[SPEAKER_KEY]} if SPEAKER_KEY in message else {}
+        words = {key: value for key, value in message.items() if key != SPEAKER_KEY}
+        pieces = fitted(output, self.capabilities, conversation_id, words, self.address_of, self.written)
+        progress = self._progress.pop((conversation_id, id), (len(pieces), 0))
+        taken = progress[1] if self.push and progress[0] == len(pieces) else 0
+        ids = ids_of_parts(id, len(pieces))
+        for place in range(taken, len(pieces)):
+            try:
+                await self._send_piece(output, conversation_id, pieces[place], ids[place], speaker)
+            except BaseException:
+                self._progress[conversation_id, id] = (len(pieces), place)
+                raise
+
+    async def _send_piece(
+        self, output: OutputChannel, conversation_id: str, piece: Piece, id: str, speaker: ChannelMessage
+    ) -> None:
+        """Send one message to the vendor; if it refuses a picture, a file or a card, what is said in its place."""
         try:
-            await asyncio.wait_for(self._send(output, conversation_id, _copy(message), id), self.try_seconds)
+            await self._send_once(output, conversation_id, {**piece.message, **speaker}, id)
+        except Refused as problem:
+            if piece.otherwise is None:
+                raise
+            log.warning("What %s refused is sent as a link: %s", self.channel.name(), problem)
+            await self._send_once(output, conversation_id, {"text": piece.otherwise, **speaker}, id)
+
+    async def _send_once(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
+        remaining = self._not_before - time.monotonic()
+        if remaining > 0:
+            raise Unreachable(f"{self.channel.name()} takes nothing for another {remaining:.0f} s.")
+        try:
+            await asyncio.wait_for(self._send(output, conversation_id, message, id), self.try_seconds)
         except HandoffError:
             raise
         except asyncio.TimeoutError as problem:
             raise Unreachable(f"{self.channel.name()} hasn't answered for {self.try_seconds:g} s.") from problem
         except Exception as problem:  # each vendor's client has its own
+            self._not_before = time.monotonic() + retry_after(problem)
             if (translated := translate_error(problem, self.channel.name())) is None:
                 raise
             raise translated from problem
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await output.send_response(conversation_id, message)
-
-
-def _copy(message: ChannelMessage) -> ChannelMessage:
-    """Return a copy for Rasa's outputs, which take the message apart, and its buttons too."""
-    buttons = message.get("buttons")
-    copied = [dict(button) if isinstance(button, dict) else button for button in buttons or ()]
-    return {**message, "buttons": copied} if buttons else dict(message)
 
 
 class Push(DeliveryMethod):
@@ -165,7 +218,6 @@ class ConnectedSocket(DeliveryMethod):
 class Fetch(DeliveryMethod):
     """Delivery in the response to the customer's next request, on a channel that can't push."""
 
-    push = False
     try_seconds = None
 
     async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
@@ -251,33 +303,22 @@ class Teams(RebuiltOutput):
 
 
 METHODS: Final[Mapping[str, type[DeliveryMethod]]] = {
-    "rasa.core.channels.botframework.BotFrameworkInput": Teams,
-    "rasa.core.channels.callback.CallbackInput": Callback,
-    "rasa.core.channels.facebook.FacebookInput": ThreadedPush,
-    "rasa.core.channels.mattermost.MattermostInput": Mattermost,
-    "rasa.core.channels.rocketchat.RocketChatInput": ThreadedPush,
-    "rasa.core.channels.slack.SlackInput": Slack,
-    "rasa.core.channels.socketio.SocketIOInput": ConnectedSocket,
-    "rasa.core.channels.twilio.TwilioInput": ThreadedPush,
-    "rasa.core.channels.webexteams.WebexTeamsInput": ThreadedPush,
+    "botframework": Teams,
+    "callback": Callback,
+    "facebook": ThreadedPush,
+    "mattermost": Mattermost,
+    "rocketchat": ThreadedPush,
+    "slack": Slack,
+    "socketio": ConnectedSocket,
+    "twilio": ThreadedPush,
+    "webexteams": ThreadedPush,
 }
-"""By class, so that a project's own subclass has the same method. Any other channel pushes if it has ``get_output_channel``."""
-
-
-VENDORS_THAT_FETCH: Final = frozenset(
-    {
-        "rasa.core.channels.hangouts.HangoutsInput",
-        "rasa.core.channels.rasa_chat.RasaChatInput",
-        "rasa.core.channels.twilio_voice.TwilioVoiceInput",
-    }
-)
-"""Channels that can't push, and whose client is a vendor's, which asks for nothing by itself."""
+"""By the channel's row in the table of capabilities. Any other is pushed or fetched, as that row says."""
 
 
 def may_have_mailbox(channel: InputChannel) -> bool:
     """Return whether this channel can't push, and its client is a project's own, which may fetch what waits."""
-    known = class_names(type(channel))
-    return isinstance(delivery_method_of(channel), Fetch) and VENDORS_THAT_FETCH.isdisjoint(known)
+    return capabilities_of_channel(channel).mailbox
 
 
 def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | None) -> dict[str, DeliveryMethod]:
@@ -294,8 +335,11 @@ def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | 
 
 def delivery_method_of(channel: InputChannel) -> DeliveryMethod:
     """Return the delivery method of this channel."""
-    for name in class_names(type(channel)):
-        if name in METHODS:
-            return METHODS[name](channel)
+    able = capabilities_of_channel(channel)
+    return METHODS.get(able.name, Push if able.push else Fetch)(channel, able)
+
+
+def capabilities_of_channel(channel: InputChannel) -> ChannelCapabilities:
+    """Return what this channel can do; a project's own subclass of one of Rasa's can do the same."""
     pushes = type(channel).get_output_channel is not InputChannel.get_output_channel
-    return Push(channel) if pushes else Fetch(channel)
+    return capabilities_of(class_names(type(channel)), pushes)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 
+from rasa_handoff.protocol.channel_capabilities import STOCK_CHANNELS
 from rasa_handoff.protocol.logs import short_id
-from rasa_handoff.protocol.names import STOCK_CHANNELS
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
