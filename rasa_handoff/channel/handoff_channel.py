@@ -15,6 +15,7 @@ import contextlib
 import ipaddress
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rasa.core.channels.channel import InputChannel, UserMessage
@@ -37,6 +38,7 @@ from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import HostBlueprint, make_channels
 from rasa_handoff.channel.inbound.interceptor import Interceptor
 from rasa_handoff.channel.inbound.mailbox_requests import MailboxRequests
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import delivery_methods_of
 from rasa_handoff.channel.several_processes import (
@@ -185,14 +187,20 @@ class HandoffChannel(InputChannel):
         if authenticates(self.channels[channel]):
             await self._media.claim(message)
         if message.text and message.text.startswith(PREFIX):
-            message.text = await self._long_payloads.restored(message.text, f"/{self.settings.intents.options}")
+            otherwise = f"/{self.settings.intents.options}"
+            pressed = await self._long_payloads.restored(message.sender_id, message.text, otherwise)
+            message.text, facts = pressed.payload, message_facts()
+            if pressed.title is not None and facts.said.words is None:
+                facts.said = replace(facts.said, words=pressed.title)
         await self.interceptor.receive(channel, message)
 
     def assemble(self, app: Sanic, on_new_message: OnMessage) -> None:
         """Assemble the parts for this application and connect them to its start and stop."""
         bot = Bot(app)
         self.authentication.knows = bot.knows
-        delivery_methods = delivery_methods_of(self.channels, self.settings.delivery_timeout)
+        delivery_methods = delivery_methods_of(
+            self.channels, self.settings.delivery_timeout, self._long_payloads.shortened
+        )
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability, self.desk.takes_messages)
         customers = Customers(

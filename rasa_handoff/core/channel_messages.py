@@ -8,6 +8,8 @@ card as its text, picture and buttons. Texts that are too long are cut (``text_c
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from rasa_handoff.core.native_messages import (
     Made,
     buttons_message,
@@ -106,12 +108,16 @@ def _fits(media: Media, largest: int | None) -> bool:
 
 
 class _Composition:
-    """The messages that a message's parts become, one part after the other. ``_said``: the words of the next one so far."""
+    """The messages that a message's parts become, one part after the other.
+
+    ``_said``: the words of the next one so far. ``_numbered``: how many choices there were.
+    """
 
     def __init__(self, able: ChannelCapabilities, address_of: AddressOf, escape: Escape) -> None:
         self.pieces: list[Piece] = []
         self._able, self._address_of, self._escape = able, address_of, escape
         self._said: list[str] = []
+        self._numbered = 0
 
     def add(self, part: AnyPart) -> None:
         """Add the next part."""
@@ -162,7 +168,10 @@ class _Composition:
         address = self._address_of(part.media)
         # A page of the project's own follows an address without a host, a vendor's server doesn't.
         schemes = ("http://", "https://", *(("/",) if self._able.custom else ()))
-        if address is None or self._able.images is Takes.WORDS or not address.startswith(schemes):
+        if self._able.images is Takes.WORDS:  # nobody listens to an address
+            self._said.append(replace(part, media=replace(part.media, url=None)).words)
+            return
+        if address is None or not address.startswith(schemes):
             self._said.append(part.words)
             return
         link = f"{part.media.name}: {address}" if part.media.name else address
@@ -190,8 +199,11 @@ class _Composition:
         titles_fit = able.longest_title is None or all(able.longest_title.fits(one.title) for one in choices)
         too_many = able.most_buttons is not None and len(choices) > able.most_buttons
         if able.buttons is Buttons.NUMBERED or too_many or not titles_fit:
-            self._said.append("\n".join(f"{place}. {one.title}" for place, one in enumerate(choices, start=1)))
+            first = self._numbered + 1  # as they are counted where the answer is understood
+            self._said.append("\n".join(f"{place}. {one.title}" for place, one in enumerate(choices, start=first)))
+            self._numbered += len(choices)
             return self.end()
+        self._numbered += len(choices)
         self.end(choices, part.quick)
 
     def _card(self, part: CardPart) -> None:

@@ -20,13 +20,14 @@ from msgspec.structs import replace
 
 from rasa_handoff.core import handoff_start, leave_message
 from rasa_handoff.core.conversation import AWAITING_DESK, DESK_ACTIVE, Control, ControlStep, Conversation, IllegalEvent
+from rasa_handoff.core.rasa_messages import choices_in
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, NoticeBody, UnpauseBody
 from rasa_handoff.protocol.payloads import MessageStatusPayload
-from rasa_handoff.protocol.values import Speaker
+from rasa_handoff.protocol.values import Speaker, Status
 
 __all__ = [
     "AWAITING_DESK",
@@ -46,6 +47,8 @@ MOST_ASKED: Final = 2
 """How often in a row a customer is asked whether to go on waiting; one who doesn't answer then waits quietly."""
 ASKING: Final = frozenset({Control.WAITING, Control.CONTACT})
 """The states in which a question with choices is open."""
+MOST_TITLES: Final = 500
+"""Titles of buttons that are kept of one handoff."""
 SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
 
@@ -65,15 +68,26 @@ def step(conversation: Conversation, event: events.Event) -> ControlStep:
             raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
         return conversation, ()
     after, effects = MACHINE.step(_on_channel_of(event, conversation), event)
-    answered = after.state is not conversation.state or isinstance(event, events.CustomerChoseToWait | events.AgentSaid)
+    said = isinstance(event, events.CustomerSaid) and after.state not in ASKING
+    answered = said or isinstance(event, events.CustomerChoseToWait)
+    answered = answered or (isinstance(event, events.AgentSaid) and after.state in ASKING)
+    answered = answered or after.state is not conversation.state
     return (replace(after, choices=()) if answered and after.choices else after), effects
 
 
 def _with_choices(conversation: Conversation, event: events.Event) -> Conversation:
-    """Return the conversation with the choices of the question that the customer was shown, if that is still to be answered."""
+    """Return the conversation with the choices of the question that the customer was shown, if that is still to be answered.
+
+    An agent's question is open until something else is said: "2" may then be an answer to that.
+    """
+    here = event.handoff_id == conversation.handoff_id
+    if isinstance(event, events.MessageReported) and event.status is Status.DELIVERED:
+        is_open = here and conversation.desk_active and conversation.state not in ASKING
+        is_new = event.choices != conversation.choices
+        return replace(conversation, choices=event.choices) if is_open and is_new else conversation
     if not isinstance(event, events.NoticeShown) or not event.choices:
         return conversation
-    is_open = event.handoff_id == conversation.handoff_id and conversation.state in ASKING
+    is_open = here and conversation.state in ASKING
     return replace(conversation, choices=event.choices) if is_open else conversation
 
 
@@ -171,7 +185,14 @@ def _agent_said(conversation: Conversation, event: events.AgentSaid) -> ControlS
     )
     name = event.agent or conversation.agent
     to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text, agent=name, parts=event.parts)
-    return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
+    return replace(conversation, asked=0, titles=_titles(conversation, event)), (to_customer, WriteTracker(body=said))
+
+
+def _titles(conversation: Conversation, event: events.AgentSaid) -> dict[str, str]:
+    """Return the titles of the buttons that the customer was shown, with those of an agent's message."""
+    room = MOST_TITLES - len(conversation.titles)
+    shown = choices_in(event.parts)[: max(room, 0)]
+    return {**conversation.titles, **{one.payload: one.title for one in shown}} if shown else conversation.titles
 
 
 def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAskedAgain) -> ControlStep:

@@ -23,6 +23,7 @@ from rasa_handoff.protocol.message_parts import (
     in_words,
 )
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons
+from rasa_handoff.protocol.values import ShownChoice
 
 KINDS: Final[Mapping[str, type[ImagePart | AudioPart | VideoPart]]] = {
     "image": ImagePart,
@@ -145,6 +146,16 @@ def _rasa_card(card: CardPart) -> dict[str, Any]:
     lines = {"title": card.title, "subtitle": card.subtitle, "image_url": card.image.url if card.image else None}
     shown: dict[str, Any] = {name: value for name, value in lines.items() if value}
     return {**shown, "buttons": _rasa_buttons(card.buttons)} if card.buttons else shown
+
+
+def choices_in(parts: Iterable[AnyPart]) -> tuple[ShownChoice, ...]:
+    """Return the choices that a message shows, in the order in which they are numbered; what opens a page is none.
+
+    >>> choices_in([ButtonsPart(buttons=(MessageButton(title="Red", payload="/red"), MessageButton(title="Blue")))])
+    (ShownChoice(title='Red', payload='/red'), ShownChoice(title='Blue', payload='Blue'))
+    """
+    shown = (button for part in parts if isinstance(part, ButtonsPart | CardPart) for button in part.buttons)
+    return tuple(ShownChoice(title=button.title, payload=button.meaning) for button in shown if not button.url)
 
 
 # What customers send

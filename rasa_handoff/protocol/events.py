@@ -253,13 +253,15 @@ class ReturnTimedOut(Event, frozen=True, kw_only=True):
 class MessageReported(Event, frozen=True, kw_only=True):
     """The status of an agent's message on its way to the customer.
 
-    ``customer_is_away``: whether it waits for the customer to come back, and not for their channel.
+    ``customer_is_away``: whether it waits for the customer to come back, and not for their channel. ``choices``: those that it
+    shows.
     """
 
     message_id: str
     status: Status
     reason: str | None = None
     customer_is_away: bool = False
+    choices: tuple[ShownChoice, ...] = ()
 
 
 class NoticeShown(Event, frozen=True, kw_only=True):

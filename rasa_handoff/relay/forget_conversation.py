@@ -11,6 +11,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.customer_ids import customer_ids, resume_secrets
 from rasa_handoff.relay.inbox import handoff_requests, received
+from rasa_handoff.relay.long_payloads import buttons
 from rasa_handoff.relay.unread_messages import unread
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -19,6 +20,7 @@ TABLES: Final[tuple[Table, ...]] = (
     unread,
     customer_ids,
     resume_secrets,
+    buttons,
     repository.handoffs,
     repository.conversations,
 )

@@ -1,37 +1,58 @@
 """Payloads of buttons that are too long for a channel: they are kept here, and the button carries a key instead.
 
-The same payload has the same key, and the keys outlive a restart: customers press buttons of last week.
+In one conversation the same button has the same key, and the keys outlive a restart: customers press buttons of last week, and
+the press may come to another process. A key means nothing in another conversation. What is kept goes with the conversation, or
+when the button wasn't shown for ``KEPT_SECONDS``.
 """
 
 import hashlib
 import time
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, Float, String, Table, Text, bindparam, delete, insert, select
+from sqlalchemy import Column, Float, String, Table, Text, bindparam, delete, select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.insertions import insert_or_update
 from rasa_handoff.store.statements import Statement
 
 PREFIX: Final = "/handoff_button_"
 KEY_DIGITS: Final = 24
 KEPT_SECONDS: Final = 90 * 86_400.0
-"""Seconds until a payload is deleted. One that is shown again after half of that is kept anew."""
-MOST_IN_MEMORY: Final = 1_000
+"""Seconds after which a payload that wasn't shown again is deleted."""
 
 payloads = Table(
     "payload",
     repository.metadata,
+    # Of versions that kept payloads without their conversation: only read, until they are old.
     Column("key", String(LONGEST_ID), primary_key=True),
     Column("text", Text, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
-_FIND: Final = Statement(select(payloads.c.text).where(payloads.c.key == bindparam("of")))
-_DELETE: Final = Statement(delete(payloads).where(payloads.c.key == bindparam("of")))
-_INSERT: Final = Statement(insert(payloads))
-_DELETE_OLD: Final = Statement(delete(payloads).where(payloads.c.at < bindparam("before")))
+buttons = Table(
+    "kept_button",
+    repository.metadata,
+    Column("key", String(LONGEST_ID), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), nullable=False, index=True),
+    Column("payload", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    # When it was shown last.
+    Column("at", Float, nullable=False, index=True),
+)
+_same = (buttons.c.key == bindparam("of")) & (buttons.c.conversation_id == bindparam("conversation"))
+_FIND: Final = Statement(select(buttons.c.payload, buttons.c.title).where(_same))
+_FIND_OLDER: Final = Statement(select(payloads.c.text).where(payloads.c.key == bindparam("of")))
+_DELETE_OLD: Final = Statement(delete(buttons).where(buttons.c.at < bindparam("before")))
+_DELETE_OLDER: Final = Statement(delete(payloads).where(payloads.c.at < bindparam("before")))
+
+
+class Pressed(NamedTuple):
+    """The button that was pressed. ``title``: None if it isn't known."""
+
+    payload: str
+    title: str | None
 
 
 class LongPayloads:
@@ -39,32 +60,37 @@ class LongPayloads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept_at: dict[str, float] = {}
 
-    async def shortened(self, payload: str) -> str:
-        """Keep a payload, and return the text that stands for it."""
-        key, now = hashlib.sha256(payload.encode()).hexdigest()[:KEY_DIGITS], time.time()
-        if now - self._kept_at.get(key, 0.0) > KEPT_SECONDS / 2:
-            await self._store.write(lambda connection: _keep(connection, key, payload, now))
-            self._kept_at.pop(key, None)
-            self._kept_at[key] = now
-            if len(self._kept_at) > MOST_IN_MEMORY:
-                del self._kept_at[next(iter(self._kept_at))]
+    async def shortened(self, conversation_id: str, title: str, payload: str) -> str:
+        """Keep a button's payload and title, and return the text that stands for them."""
+        digest = hashlib.sha256("\0".join((conversation_id, title, payload)).encode()).hexdigest()
+        key = digest[:KEY_DIGITS]
+        row = {"conversation_id": conversation_id, "payload": payload, "title": title, "at": time.time()}
+        await self._store.write(lambda connection: _keep(connection, key, row))
         return PREFIX + key
 
-    async def restored(self, text: str, otherwise: str) -> str:
-        """Return the payload that a text stands for; ``otherwise`` if that isn't kept any more.
+    async def restored(self, conversation_id: str, text: str, otherwise: str) -> Pressed:
+        """Return the button that a text stands for; one with ``otherwise`` if that isn't kept any more.
 
-        A text that stands for no payload is returned as it is.
+        A text that stands for none is returned as it is.
         """
         if not text.startswith(PREFIX):
-            return text
-        key = text.removeprefix(PREFIX)[:KEY_DIGITS]
-        found: str | None = await self._store.write(lambda connection: _FIND.scalar(connection, {"of": key}))
-        return otherwise if found is None else found
+            return Pressed(text, None)
+        here = {"of": text.removeprefix(PREFIX)[:KEY_DIGITS], "conversation": conversation_id}
+        found: Pressed | None = await self._store.write(lambda connection: _find(connection, here))
+        return Pressed(otherwise, None) if found is None else found
 
 
-def _keep(connection: Connection, key: str, payload: str, now: float) -> None:
-    _DELETE_OLD.change(connection, {"before": now - KEPT_SECONDS})
-    _DELETE.change(connection, {"of": key})
-    _INSERT.change(connection, {"key": key, "text": payload, "at": now})
+def _keep(connection: Connection, key: str, row: dict[str, Any]) -> None:
+    before = {"before": time.time() - KEPT_SECONDS}
+    _DELETE_OLD.change(connection, before)
+    _DELETE_OLDER.change(connection, before)
+    insert_or_update(connection, buttons, key=key, **row)
+
+
+def _find(connection: Connection, here: dict[str, str]) -> Pressed | None:
+    row = _FIND.first(connection, here)
+    if row is not None:
+        return Pressed(*row)
+    text = _FIND_OLDER.scalar(connection, {"of": here["of"]})
+    return None if text is None else Pressed(text, None)

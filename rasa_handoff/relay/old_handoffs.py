@@ -14,6 +14,7 @@ from rasa_handoff.protocol.retention_settings import DAY, RetentionSettings, in_
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.customer_ids import resume_secrets
+from rasa_handoff.relay.long_payloads import buttons
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.retention import (
@@ -68,6 +69,8 @@ def delete_handoffs(connection: Connection, handoff_ids: Sequence[str], conversa
     connection.execute(delete(conversations).where(idle, ~others))
     kept = exists().where(conversations.c.conversation_id == resume_secrets.c.conversation_id)
     connection.execute(delete(resume_secrets).where(resume_secrets.c.conversation_id.in_(conversation_ids), ~kept))
+    kept = exists().where(conversations.c.conversation_id == buttons.c.conversation_id)
+    connection.execute(delete(buttons).where(buttons.c.conversation_id.in_(conversation_ids), ~kept))
 
 
 def expire_undelivered(

@@ -20,8 +20,8 @@ Emission = tuple[str, Any, dict[str, Any]]
 """An event, its payload and the other arguments of ``emit``."""
 
 
-Shorten = Callable[[str], Awaitable[str]]
-"""Keeps a payload that is too long, and returns what stands for it."""
+Shorten = Callable[[str, str, str], Awaitable[str]]
+"""Keeps a button's payload that is too long, by conversation, title and payload, and returns what stands for it."""
 
 
 class WithLifetime:

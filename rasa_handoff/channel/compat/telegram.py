@@ -41,16 +41,16 @@ class HandoffTelegram(WithLifetime, WithShortPayloads, TelegramInput):
         async def send_text_with_buttons(
             recipient_id: str, text: str, buttons: list[dict[str, Any]], *arguments: Any, **more: Any
         ) -> None:
-            fitting = [await self._fitting(button) for button in buttons]
+            fitting = [await self._fitting(str(recipient_id), button) for button in buttons]
             await send(recipient_id, text, fitting, *arguments, **more)
 
         return send_text_with_buttons
 
-    async def _fitting(self, button: dict[str, Any]) -> dict[str, Any]:
+    async def _fitting(self, recipient_id: str, button: dict[str, Any]) -> dict[str, Any]:
         payload = button.get("payload") if isinstance(button, dict) else None
         if self._shorten is None or LONGEST is None or not isinstance(payload, str) or LONGEST.fits(payload):
             return button
-        return {**button, "payload": await self._shorten(payload)}
+        return {**button, "payload": await self._shorten(recipient_id, str(button.get("title")), payload)}
 
     def get_output_channel(self) -> TelegramOutput:
         """Return the one output of this channel."""

@@ -10,10 +10,19 @@ from typing import Any, Final
 from rasa.core.channels.channel import UserMessage
 
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.choices import NO, PAYLOADS, WAYS_OUT, event_of, payload_meant, plain_answer
+from rasa_handoff.channel.outbound.choices import (
+    NO,
+    NUMBER,
+    PAYLOADS,
+    WAYS_OUT,
+    choice_meant,
+    event_of,
+    payload_meant,
+    plain_answer,
+)
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.control import ASKING, Control, Conversation
 from rasa_handoff.core.conversation import LEAVING_MESSAGE
 from rasa_handoff.core.rasa_messages import attachment_parts
 from rasa_handoff.core.transcript import COMMAND
@@ -69,10 +78,10 @@ class ToDesk:
             return
         if (message.text or "").strip() in self._start_payloads:
             return
-        said = message_facts().said
-        text = (
-            (message.text or "").strip() if said.parts else await self._named_payload(message.text or "", conversation)
-        )
+        said, text = message_facts().said, (message.text or "").strip()
+        if not said.parts:
+            conversation = await self._with_what_was_shown(text, conversation)
+            text = await self._named_payload(text, conversation)
         common = self._common_fields(channel, message, is_first)
         parts = _parts(text, message, conversation)
         content: dict[str, Any] = {
@@ -126,6 +135,15 @@ class ToDesk:
         payload = payload_meant(text, conversation.choices)
         return payload if payload in PAYLOADS else text
 
+    async def _with_what_was_shown(self, text: str, conversation: Conversation) -> Conversation:
+        """Return the conversation with the question that a number answers, which may not be known as shown yet."""
+        lane = conversation.conversation_id
+        if not NUMBER.fullmatch(plain_answer(text)) or not self._relay.delivers(CUSTOMER, lane):
+            return conversation
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._relay.flush(CUSTOMER, lane), SHOWN_SECONDS)
+        return self._relay.conversation(lane)
+
     async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
         notice = await self._bot.render_safely(response, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
@@ -141,10 +159,14 @@ class ToDesk:
 
 def _parts(text: str, message: UserMessage, conversation: Conversation) -> tuple[AnyPart, ...]:
     """Return the customer's message as a person reads it: buttons by their titles, and what came with it."""
+    said = message_facts().said
+    may_choose = conversation.state not in ASKING and not said.parts and not said.is_change
+    chosen = choice_meant(text, conversation.choices) if may_choose else None
+    if chosen is not None:
+        return (TextPart(text=chosen.title),)
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return (TextPart(text=conversation.titles[text]),)
-    words = message_facts().said.words
-    shown = text if words is None else words.strip()
+    shown = text if said.words is None else said.words.strip()
     return *((TextPart(text=shown),) if shown else ()), *_beside_words(message)
 
 

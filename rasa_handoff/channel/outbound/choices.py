@@ -1,4 +1,4 @@
-"""The choices of the relay's questions: the buttons that a question is shown with, and what a customer's answer means.
+"""The choices of the relay's questions, and of agents': the buttons of a question, and what a customer's answer means.
 
 A question is open from the moment it is shown until it is answered, or no longer matters. While it is open, a choice is made by
 its number, its title, the title's first words where they fit no other choice, or its payload, on every channel: on some, such as
@@ -65,21 +65,27 @@ def choices_of(message: Mapping[str, Any]) -> tuple[ShownChoice, ...]:
 
 
 def payload_meant(text: str, choices: Sequence[ShownChoice]) -> str | None:
-    """Return the payload of the choice that a customer's answer names; None if it names none, or several.
+    """Return the payload of the choice that a customer's answer names; None if it names none, or several."""
+    choice = choice_meant(text, choices)
+    return None if choice is None else choice.payload
+
+
+def choice_meant(text: str, choices: Sequence[ShownChoice]) -> ShownChoice | None:
+    """Return the choice that a customer's answer names; None if it names none, or several.
 
     >>> choices = (ShownChoice(title="Wait", payload="/wait"), ShownChoice(title="Leave a message", payload="/leave"))
-    >>> payload_meant(" 2. ", choices), payload_meant("leave a message!", choices), payload_meant("Leave", choices)
-    ('/leave', '/leave', '/leave')
+    >>> [choice_meant(text, choices).payload for text in (" 2. ", "leave a message!", "Leave")]
+    ['/leave', '/leave', '/leave']
     """
     said = plain_answer(text)
     for choice in choices:
         if said in (plain_answer(choice.title), plain_answer(choice.payload)):
-            return choice.payload
+            return choice
     number = NUMBER.fullmatch(said)
     if number is not None:
         chosen = int(number[1])
-        return choices[chosen - 1].payload if 0 < chosen <= len(choices) else None
-    begun = [choice.payload for choice in choices if said and plain_answer(choice.title).startswith(f"{said} ")]
+        return choices[chosen - 1] if 0 < chosen <= len(choices) else None
+    begun = [choice for choice in choices if said and plain_answer(choice.title).startswith(f"{said} ")]
     return begun[0] if len(begun) == 1 else None
 
 

@@ -31,7 +31,7 @@ from rasa_handoff.channel.outbound.response_batch import ResponseBatches, outdat
 from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.outdated_notices import REPLACED_BY
-from rasa_handoff.core.rasa_messages import message_in_words
+from rasa_handoff.core.rasa_messages import choices_in, message_in_words
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
@@ -40,7 +40,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.message_parts import TextPart
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
 from rasa_handoff.protocol.text import in_paragraphs, own_buttons, shown, valid
-from rasa_handoff.protocol.values import Speaker, Status
+from rasa_handoff.protocol.values import ShownChoice, Speaker, Status
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.failures import isolated
@@ -355,7 +355,8 @@ class Customers:
     def _delivered(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
         self._forget(lane, entry)
         if entry.name == Speaker.AGENT.value:
-            return [_report(lane, entry, Status.DELIVERED, self._files.reason(entry))]
+            choices = choices_in(entry.read(CustomerBody).parts)
+            return [_report(lane, entry, Status.DELIVERED, self._files.reason(entry), choices=choices)]
         if entry.name != Speaker.SYSTEM.value:
             return []  # the bot's messages come from the tracker and are already in it
         text = message_in_words(message.get("text"), message)
@@ -377,7 +378,12 @@ def _in_paragraphs(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(
-    lane: str, entry: Entry, status: Status, reason: str | None = None, customer_is_away: bool = False
+    lane: str,
+    entry: Entry,
+    status: Status,
+    reason: str | None = None,
+    customer_is_away: bool = False,
+    choices: tuple[ShownChoice, ...] = (),
 ) -> events.MessageReported:
     return events.MessageReported(
         conversation_id=lane,
@@ -386,4 +392,5 @@ def _report(
         status=status,
         reason=reason,
         customer_is_away=customer_is_away,
+        choices=choices,
     )

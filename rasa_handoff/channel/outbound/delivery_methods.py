@@ -14,12 +14,14 @@ method                    channels
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
 from rasa.core.channels.channel import InputChannel, OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, ids_of_parts, send_with_ids
+from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, Shorten, class_names, ids_of_parts, send_with_ids
 from rasa_handoff.channel.compat.vendor_errors import (
     CallbackWithErrors,
     raise_on_errors,
@@ -28,13 +30,14 @@ from rasa_handoff.channel.compat.vendor_errors import (
 )
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.outbound.blocking_calls import BlockingCalls
-from rasa_handoff.channel.outbound.fitting import fitted
+from rasa_handoff.channel.outbound.fitting import PARTS, fitted
 from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.core.channel_messages import AddressOf, Piece, address_elsewhere
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, capabilities_of
+from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, Length, capabilities_of
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.message_parts import ButtonsPart, CardPart
 from rasa_handoff.protocol.names import SPEAKER_KEY
 
 if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
@@ -57,16 +60,17 @@ ReturnData = Mapping[str, Any]
 class DeliveryMethod:
     """The way to one channel's customers.
 
-    ``capabilities``: what the channel can do. ``address_of``: where a picture or a file is found. ``by_page``:
-    whether the customer has a page, connected to one process. ``try_seconds``: how long one attempt may take; None: its own
-    limits suffice. ``names_speakers``: whether a message may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's
-    keys.
+    ``capabilities``: what the channel can do. ``address_of``: where a picture or a file is found. ``shorten``: keeps a button's
+    payload that is too long. ``by_page``: whether the customer has a page, connected to one process. ``try_seconds``: how long
+    one attempt may take; None: its own limits suffice. ``names_speakers``: whether a message may have
+    :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's keys.
     """
 
     by_page = False
     names_speakers = False
     try_seconds: float | None = TRY_SECONDS
     address_of: AddressOf = staticmethod(address_elsewhere)
+    shorten: Shorten | None = None
 
     def __init__(self, channel: InputChannel, capabilities: ChannelCapabilities | None = None) -> None:
         self.channel, self._threads = channel, BlockingCalls()
@@ -117,6 +121,7 @@ class DeliveryMethod:
         """
         speaker = {SPEAKER_KEY: message[SPEAKER_KEY]} if SPEAKER_KEY in message else {}
         words = {key: value for key, value in message.items() if key != SPEAKER_KEY}
+        words = await self._with_short_payloads(conversation_id, words)
         pieces = fitted(output, self.capabilities, conversation_id, words, self.address_of, self.written)
         progress = self._progress.pop((conversation_id, id), (len(pieces), 0))
         taken = progress[1] if self.push and progress[0] == len(pieces) else 0
@@ -127,6 +132,19 @@ class DeliveryMethod:
             except BaseException:
                 self._progress[conversation_id, id] = (len(pieces), place)
                 raise
+
+    async def _with_short_payloads(self, conversation_id: str, message: ChannelMessage) -> ChannelMessage:
+        """Return the message with buttons whose payload the channel takes: what is too long is kept, and has a key."""
+        longest, shorten = self.capabilities.longest_payload, self.shorten
+        if longest is None or shorten is None or not message.get(PARTS):
+            return message
+
+        parts = []
+        for part in message[PARTS]:
+            if isinstance(part, ButtonsPart | CardPart):
+                part = await _fitting(part, longest, partial(shorten, conversation_id))
+            parts.append(part)
+        return {**message, PARTS: parts}
 
     async def _send_piece(
         self, output: OutputChannel, conversation_id: str, piece: Piece, id: str, speaker: ChannelMessage
@@ -158,6 +176,18 @@ class DeliveryMethod:
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await output.send_response(conversation_id, message)
+
+
+async def _fitting(
+    part: ButtonsPart | CardPart, longest: Length, shorten: Callable[[str, str], Awaitable[str]]
+) -> ButtonsPart | CardPart:
+    """Return a part whose buttons' payloads aren't too long."""
+    buttons = []
+    for button in part.buttons:
+        if not button.url and not longest.fits(button.meaning):
+            button = replace(button, payload=await shorten(button.title, button.meaning))
+        buttons.append(button)
+    return replace(part, buttons=tuple(buttons))
 
 
 class Push(DeliveryMethod):
@@ -321,13 +351,17 @@ def may_have_mailbox(channel: InputChannel) -> bool:
     return capabilities_of_channel(channel).mailbox
 
 
-def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | None) -> dict[str, DeliveryMethod]:
+def delivery_methods_of(
+    channels: Mapping[str, InputChannel], patience: float | None, shorten: Shorten | None = None
+) -> dict[str, DeliveryMethod]:
     """Return the delivery methods of these channels, by name.
 
-    ``patience``: seconds for which a message is tried; no attempt takes longer. None: without end.
+    ``patience``: seconds for which a message is tried; no attempt takes longer. None: without end. ``shorten``: keeps payloads
+    that are too long.
     """
     methods = {name: delivery_method_of(channel) for name, channel in channels.items()}
     for method in methods.values():
+        method.shorten = shorten
         if method.try_seconds is not None and patience is not None:
             method.try_seconds = min(method.try_seconds, patience)
     return methods

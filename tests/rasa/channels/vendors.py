@@ -12,6 +12,8 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.rasa.channels.vendor_limits import refusal, too_fast
+
 TEAMS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 RASA_KEY = "a key of the Rasa channel's service, long enough for HS256"
 
@@ -30,7 +32,8 @@ class Vendors:
 
     ``delay``: seconds each answer takes. ``failing``: those that take no message and answer with ``status``; ``refused``: how
     many messages that were. ``silent``: those that take a message's connection and never answer. ``answers_lost``: messages are
-    passed on, but the answer says that they weren't.
+    passed on, but the answer says that they weren't. ``hurried``: the seconds for which a vendor wants nothing else, said once.
+    What a vendor doesn't take it refuses (``vendor_limits.py``).
     """
 
     def __init__(self) -> None:
@@ -41,6 +44,7 @@ class Vendors:
         self.status = 503
         self.answers_lost = False
         self.refused = 0
+        self.hurried: dict[str, int] = {}
         self.webex_messages: dict[str, tuple[str, str | None]] = {}
         self.webex_files: dict[str, list[str]] = {}
         self.webex_presses: dict[str, dict[str, Any]] = {}
@@ -85,6 +89,14 @@ class Vendors:
             self.refused += 1
             problem = "fatal_error" if self.status == 503 else "channel_not_found"
             return web.json_response({"ok": False, "error": problem, "description": "no"}, status=self.status)
+        if is_message(call) and vendor in self.hurried:
+            self.refused += 1
+            seconds = self.hurried.pop(vendor)
+            status, answer = too_fast(vendor, seconds)
+            return web.json_response(answer, status=status, headers={"Retry-After": str(seconds)})
+        if is_message(call) and (no := refusal(vendor, call.body)) is not None:
+            self.refused += 1
+            return web.json_response(no[1], status=no[0])
         self.calls.append(call)
         if is_message(call) and self.answers_lost:
             return web.json_response({"ok": False}, status=503)
@@ -97,14 +109,12 @@ class Vendors:
     def _telegram(self, call: Call) -> tuple[int, Any]:
         method = call.path.rpartition("/")[2].lower()
         chat = {"id": int(call.body.get("chat_id", 0)), "type": "private"}
-        rows = json.loads(call.body.get("reply_markup") or "{}").get("inline_keyboard", [])
-        if any(len(button["callback_data"].encode()) > 64 for row in rows for button in row):
-            return 400, {"ok": False, "error_code": 400, "description": "Bad Request: BUTTON_DATA_INVALID"}
         results = {
             "getme": {"id": 1, "is_bot": True, "first_name": "Bot", "username": "karoo_bot"},
-            "sendmessage": {"message_id": 1, "date": 0, "chat": chat, "text": call.body.get("text")},
+            "setwebhook": True,
         }
-        return 200, {"ok": True, "result": results.get(method, True)}
+        said = {"message_id": 1, "date": 0, "chat": chat, "text": call.body.get("text")}
+        return 200, {"ok": True, "result": results.get(method, said)}
 
     def _twilio(self, call: Call) -> tuple[int, Any]:
         return 201, {"sid": "SM1", "body": call.body.get("Body"), "status": "queued"}
@@ -138,6 +148,7 @@ class Vendors:
         """Let every vendor take messages again."""
         self.failing.clear()
         self.silent.clear()
+        self.hurried.clear()
         self.status, self.answers_lost = 503, False
 
     def next_arrival(self, vendor: str) -> "Future[None]":
@@ -149,7 +160,10 @@ class Vendors:
         return [call for call in list(self.calls) if call.vendor == vendor and is_message(call)]
 
 
-MESSAGE_PATHS = ("chat.postMessage", "sendMessage", "me/messages", "Messages.json", "posts", "activities", "callback")
+MESSAGE_PATHS = (
+    "sendPhoto", "sendDocument", "sendAudio", "sendVoice", "sendVideo",
+    "chat.postMessage", "sendMessage", "me/messages", "Messages.json", "posts", "activities", "callback", "letters",
+)  # fmt: skip
 """How the path of a request ends that is a message to a customer."""
 
 
