@@ -49,6 +49,8 @@ WITHOUT_TEXT: Final = "\u2026"
 """What buttons are shown with that come without a text: most vendors refuse them without one."""
 PLAIN_FIELDS: Final = frozenset({"text", "buttons", "quick_replies"})
 """The fields of a message that is nothing but a text with choices."""
+UNSEEN_FIELDS: Final = frozenset({"utter_action", "metadata"})
+"""Fields that no channel shows."""
 PLAIN_BUTTON: Final = frozenset({"title", "payload"})
 
 
@@ -80,13 +82,15 @@ def pieces_of(
 
 def pieces_of_notice(message: ChannelMessage, able: ChannelCapabilities) -> list[Piece]:
     """Return a message of Rasa's as the messages of a channel: what the project wrote for it natively stays as it is."""
-    if message.keys() <= PLAIN_FIELDS and _has_plain_buttons(message):
+    shown = {name: value for name, value in message.items() if value and name not in UNSEEN_FIELDS}
+    if shown.keys() <= PLAIN_FIELDS and _has_plain_buttons(shown):
+        message = shown
         buttons = tuple(
             MessageButton(title=str(one["title"]), payload=str(one["payload"]))
             for one in (*message.get("buttons", ()), *message.get("quick_replies", ()))
         )
-        shown = (ButtonsPart(buttons=buttons, quick="quick_replies" in message),) if buttons else ()
-        return pieces_of((TextPart(text=str(message.get("text") or "")), *shown), able)
+        asked = (ButtonsPart(buttons=buttons, quick="quick_replies" in message),) if buttons else ()
+        return pieces_of((TextPart(text=str(message.get("text") or "")), *asked), able)
     text = message.get("text")
     if not isinstance(text, str) or able.longest_text is None or able.longest_text.fits(text):
         return [Piece(message)]

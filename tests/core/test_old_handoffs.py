@@ -10,7 +10,8 @@ from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.retention_settings import RetentionSettings, read_retention
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
-from rasa_handoff.relay import repository
+from rasa_handoff.relay import long_payloads, repository
+from rasa_handoff.relay.long_payloads import LongPayloads
 from rasa_handoff.relay.old_handoffs import MESSAGE_LEFT_SECONDS, delete_ended, expire_undelivered, retention_of
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import CUSTOMER, DESK, RelayStore
@@ -62,6 +63,16 @@ async def delete_all(store: RelayStore, before: float = NOW) -> None:
     step = await store.write(lambda connection: delete_ended(connection, before))
     while (place := step.place) is not None:
         step = await store.write(lambda connection, place=place: delete_ended(connection, before, place))  # type: ignore[misc]
+
+
+async def test_the_buttons_of_a_conversation_go_with_it(store: RelayStore) -> None:
+    await add(store, "old")
+    await add(store, "new", ended_at=NOW + 1)
+    kept = LongPayloads(store)
+    for id in ("c-old", "c-new"):
+        await kept.shortened(id, "Order", "/order" * 20)
+    await delete_all(store)
+    assert await ids_in(store, long_payloads.buttons.c.conversation_id) == ["c-new"]
 
 
 async def test_what_has_ended_long_ago_goes_and_everything_else_stays(store: RelayStore) -> None:

@@ -37,6 +37,9 @@ MakeOptions = Callable[[str, bool], Awaitable[ChannelMessage]]
 """Makes the message with the options for a conversation; the second argument is whether they belong to the bot's
 fallback (``utter_default``)."""
 
+Fit = Callable[[ChannelMessage], list[ChannelMessage]]
+"""Returns a question as the messages of its channel."""
+
 BUTTON_KEYS: Final = ("buttons", "quick_replies")
 """The keys of Rasa's message dict that contain buttons."""
 
@@ -70,8 +73,13 @@ def _complete(button: Mapping[str, Any]) -> dict[str, Any]:
     return {**button, **{name: value for name, value in more.items() if value is not None}}
 
 
+def unchanged(message: ChannelMessage) -> list[ChannelMessage]:
+    """Return a message as it is."""
+    return [message]
+
+
 class ObservedTurn:
-    """The observations of one turn's output.
+    """The observations of one turn's output. ``fit`` makes of the options what their channel can show.
 
     ``spoke``: whether the bot said anything. ``request``: the first handoff marker. ``marked``: whether there was one, readable
     or not. ``misread``: whether one couldn't be read. ``offered``: whether the options were sent. ``question``: the message with
@@ -82,8 +90,8 @@ class ObservedTurn:
     form's question is: the customer would be asked two things at once.
     """
 
-    def __init__(self, make_options: MakeOptions, hold: bool, hold_form: bool = False) -> None:
-        self.make_options, self.hold, self.hold_form = make_options, hold, hold_form
+    def __init__(self, make_options: MakeOptions, hold: bool, hold_form: bool = False, fit: Fit = unchanged) -> None:
+        self.make_options, self.hold, self.hold_form, self.fit = make_options, hold, hold_form, fit
         self.held_form: list[Callable[[], Awaitable[None]]] = []
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
@@ -155,10 +163,11 @@ class OutputObserver:
         make_options: MakeOptions,
         hold: bool = False,
         hold_form: bool = False,
+        fit: Fit = unchanged,
     ) -> Iterator[ObservedTurn]:
         """Observe the messages to this recipient during their turn; an options marker is replaced by ``make_options``."""
         self._wrap(output)
-        observed = ObservedTurn(make_options, hold, hold_form)
+        observed = ObservedTurn(make_options, hold, hold_form, fit)
         token, turn = self._watching.set((recipient_id, observed)), _turn.set(observed)
         try:
             yield observed
@@ -195,14 +204,15 @@ class OutputObserver:
             shown = await self._observe(observed, recipient_id, message)
             if not shown:
                 return
+            send = original if observed.question is None else _in_pieces(original, observed.fit)
             is_form_question = _form_runs.get() and observed.offered == offered
             if is_form_question and (observed.hold or observed.hold_form or offered):
                 observed.question = question
-                observed.held_form.append(partial(original, recipient_id, shown))
+                observed.held_form.append(partial(send, recipient_id, shown))
             elif observed.hold:
-                observed.held.append(partial(original, recipient_id, shown))
+                observed.held.append(partial(send, recipient_id, shown))
             else:
-                await original(recipient_id, shown)
+                await send(recipient_id, shown)
 
         return send_response
 
@@ -264,6 +274,16 @@ class OutputObserver:
             else:
                 log.warning("The channel of %s can't do what %s asks for.", short_id(recipient_id), key_of(directive))
         return without_directives_in(message) if directives and not self._show_marker else message
+
+
+def _in_pieces(send: Send, fit: Fit) -> Send:
+    """Return a sender that sends a question as its channel can show it."""
+
+    async def send_response(recipient_id: str, message: ChannelMessage) -> None:
+        for piece in fit(message):
+            await send(recipient_id, piece)
+
+    return send_response
 
 
 def without_directives_in(message: ChannelMessage) -> ChannelMessage:

@@ -33,6 +33,7 @@ from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import PAYLOADS
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.fitting import fitted_question
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import (
     BotTurn,
@@ -93,10 +94,17 @@ class Interceptor:
         self._opened, self._leaving, self._stopping = asyncio.Event(), False, False
         self._execute, self._takes_messages = f"/{settings.intents.execute}", options.takes_messages
         self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
-        self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
+        self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message, fit=self._fit)
         self._failure_notices = FailureNotices(bot, customers, delivery_methods)
         self.closing = Closing(settings.state_messages)
         self.proactive_turns = ProactiveTurns(self._turn, self.closing)
+
+    def _fit(
+        self, channel: str, output: OutputChannel, conversation_id: str, message: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the options as the messages of a channel."""
+        method = self._delivery_methods.get(channel)
+        return [message] if method is None else fitted_question(output, method.capabilities, conversation_id, message)
 
     def open(self) -> None:
         """Let messages through. Until then they wait, since a request may arrive before everything has started."""

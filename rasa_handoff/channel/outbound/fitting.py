@@ -37,6 +37,14 @@ def fitted(
     return [Piece(_copy(piece.message), piece.otherwise) for piece in pieces_of_notice(notice, able)]
 
 
+def fitted_question(
+    output: OutputChannel, able: ChannelCapabilities, conversation_id: str, message: ChannelMessage
+) -> list[ChannelMessage]:
+    """Return a question of ours that is asked in a turn of the bot's as the messages of its channel."""
+    pieces = pieces_of_notice(_copy(message), _able(output, for_recipient(able, conversation_id)))
+    return [piece.message for piece in pieces]
+
+
 def _able(output: OutputChannel, able: ChannelCapabilities) -> ChannelCapabilities:
     """Return what an output of a project's own can do: what it leaves to Rasa's base class is said in words there."""
     if able.name in PAGES and not isinstance(output, CollectingOutputChannel | SocketIOOutput):

@@ -9,8 +9,9 @@
    their markers and directives don't reach the front end.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -51,6 +52,16 @@ FinishedTurn = tuple[dict[str, Any], list[dict[str, Any]]]
 """The NLU result of a message, and the bot's answers to it as Rasa's message dicts."""
 
 
+FitOptions = Callable[[str, OutputChannel, str, dict[str, Any]], list[dict[str, Any]]]
+"""Returns a question as the messages of a channel."""
+
+
+def _as_it_is(
+    channel: str, output: OutputChannel, conversation_id: str, message: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return [message]
+
+
 def find_finished_turn(tracker: DialogueStateTracker, message: UserMessage) -> FinishedTurn | None:
     """Return the finished turn of this message from the tracker, or None if there is none."""
     events = list(tracker.events)
@@ -85,7 +96,7 @@ class BotTurn:
     """Runs turns of the bot.
 
     ``on_new_message``: Rasa's own handler. ``show_marker``: whether markers reach the front end. ``follows``: see
-    :class:`OutputObserver`.
+    :class:`OutputObserver`. ``fit``: returns the options as a channel can show them, by its name, its output and the customer.
     """
 
     def __init__(
@@ -96,7 +107,9 @@ class BotTurn:
         show_marker: bool,
         on_new_message: OnMessage,
         follows: bool = True,
+        fit: FitOptions = _as_it_is,
     ) -> None:
+        self._fit = fit
         self._bot, self._intents, self._options, self._on_new_message = bot, intents, options, on_new_message
         self._own_intents = (intents.options, intents.execute, intents.ended, names.CARRY_ON_INTENT)
         self._observer = OutputObserver(f"/{intents.execute}", show_marker, follows)
@@ -123,8 +136,9 @@ class BotTurn:
         parsed = await self._bot.parse(message) if finished is None else finished[0]
         intent, make_options = intent_of(parsed), self._make_options(channel)
         asks, wants_options = intent == self._intents.execute, intent == self._intents.options
+        fit = partial(self._fit, channel, message.output_channel, message.sender_id)
         with self._observer.turn(
-            message.output_channel, message.sender_id, make_options, hold=asks, hold_form=wants_options
+            message.output_channel, message.sender_id, make_options, hold=asks, hold_form=wants_options, fit=fit
         ) as observed:
             if finished is None:
                 with payload_turn(message.text, self._own_intents):
@@ -135,7 +149,8 @@ class BotTurn:
 
     def watching(self, output: OutputChannel, conversation_id: str) -> AbstractContextManager[ObservedTurn]:
         """Observe the output of a proactive turn."""
-        return self._observer.turn(output, conversation_id, self._make_options(output.name()))
+        fit = partial(self._fit, output.name(), output, conversation_id)
+        return self._observer.turn(output, conversation_id, self._make_options(output.name()), fit=fit)
 
     async def shown(self, channel: str, conversation_id: str, message: dict[str, Any]) -> dict[str, Any]:
         """Return a message as the customer gets it, for a channel that follows handoff markers itself."""

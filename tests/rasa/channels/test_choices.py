@@ -101,7 +101,8 @@ async def test_the_options_are_chosen_by_number_or_title(
 ) -> None:
     customer = OnTwilio(rasa, vendors, id=f"+27{answer}")
     await customer.say("/provide_handoff_options")
-    await customer.hears("Carry on with the bot")
+    question = await customer.hears("Carry on with the bot")
+    assert question.splitlines()[1:] == ["1. Billing", "2. Orders", "3. Carry on with the bot"]
     await customer.say(answer)
     await customer.hears("I've asked for a person")
     assert rasa.channel.relay.conversation(customer.conversation_id).department == "orders"

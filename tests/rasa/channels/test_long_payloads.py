@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.channel_capabilities import BY_NAME
+from rasa_handoff.protocol.message_parts import ButtonsPart, MessageButton, TextPart
+from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.long_payloads import PREFIX
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import OnTelegram
 from tests.rasa.channels.conftest import credentials
+from tests.rasa.channels.live_chats import LiveChat
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -63,3 +67,33 @@ async def test_departments_with_long_names_are_offered_and_reached(
             customer = OnTelegram(rasa, vendors, id="6402")
             await press(rasa, customer, f"{PREFIX}{'0' * 24}")  # of a button that nobody knows any more
             assert LONG in await eventually(lambda: shown_buttons(customer))
+
+
+async def test_an_agents_button_is_pressed_after_a_restart_and_in_its_own_chat_only(
+    small_model: Path, vendors: Vendors, tmp_path: Path
+) -> None:
+    payload = "order " + "a long list of books, " * 20
+    order = ButtonsPart(buttons=(MessageButton(title="Order them all", payload=payload),))
+    desk = DeskServer(tmp_path)
+    desk.add_department("billing", "Billing")
+    desk.add_agent("Lerato", "billing")
+    async with desk, ScriptedAgent(desk.url, "lerato@example.com") as lerato:
+        own = credentials(desk.url, tmp_path, TELEGRAM, bot_id="telegram")
+        async with RasaServer(small_model, tmp_path, own) as rasa:
+            await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability)
+            chat = await LiveChat(BY_NAME["telegram"], rasa, vendors, lerato).begin()
+            customer = chat.customer
+            await chat.agent_says(TextPart(text="Shall I?"), order)
+            key = shown_buttons(customer)["Order them all"]
+            assert key.startswith(PREFIX)
+            await chat.agent_says(TextPart(text="Or something else?"))  # the question is over; the button isn't
+        async with RasaServer(small_model, tmp_path, own) as rasa:
+            await eventually(lambda: rasa.channel.desk.connected)
+            await press(rasa, customer, key)
+            await lerato.hears("message", handoff_id=chat.handoff_id, text="Order them all", speaker="customer")
+            assert (await rasa.channel._long_payloads.restored(customer.id, key, "?")).payload == payload
+            assert (await rasa.channel._long_payloads.restored("another", key, "?")).payload == "?"
+            chat.rasa = rasa
+            await chat.end()
+            await rasa.channel.store.write(lambda connection: forget(connection, customer.id))
+            assert (await rasa.channel._long_payloads.restored(customer.id, key, "?")).payload == "?"

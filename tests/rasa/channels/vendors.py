@@ -33,6 +33,7 @@ class Vendors:
     ``delay``: seconds each answer takes. ``failing``: those that take no message and answer with ``status``; ``refused``: how
     many messages that were. ``silent``: those that take a message's connection and never answer. ``answers_lost``: messages are
     passed on, but the answer says that they weren't. ``hurried``: the seconds for which a vendor wants nothing else, said once.
+    ``takes``: how many messages a vendor takes before it fails.
     What a vendor doesn't take it refuses (``vendor_limits.py``).
     """
 
@@ -45,6 +46,7 @@ class Vendors:
         self.answers_lost = False
         self.refused = 0
         self.hurried: dict[str, int] = {}
+        self.takes: dict[str, int] = {}
         self.webex_messages: dict[str, tuple[str, str | None]] = {}
         self.webex_files: dict[str, list[str]] = {}
         self.webex_presses: dict[str, dict[str, Any]] = {}
@@ -85,6 +87,10 @@ class Vendors:
             if vendor not in self.silent:
                 return web.json_response({}, status=503)
         await asyncio.sleep(self.delay)  # the vendor being slow is what is tested
+        if is_message(call) and vendor in self.takes:
+            self.takes[vendor] -= 1
+            if self.takes[vendor] < 0:
+                self.failing.add(vendor)
         if is_message(call) and vendor in self.failing:
             self.refused += 1
             problem = "fatal_error" if self.status == 503 else "channel_not_found"
@@ -149,6 +155,7 @@ class Vendors:
         self.failing.clear()
         self.silent.clear()
         self.hurried.clear()
+        self.takes.clear()
         self.status, self.answers_lost = 503, False
 
     def next_arrival(self, vendor: str) -> "Future[None]":

@@ -1,0 +1,103 @@
+"""Messages that are several to the vendor, and vendors that refuse, are away in between, or ask for a pause."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from rasa_handoff.protocol.channel_capabilities import BY_NAME, OWN, WHATSAPP, Arrival, ChannelCapabilities
+from rasa_handoff.protocol.message_parts import ButtonsPart, FilePart, ImagePart, Media, MessageButton, TextPart
+from rasa_handoff.relay.relay import CUSTOMER
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.channels.live_chats import LiveChat
+from tests.rasa.channels.vendors import Vendors
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+VENDORS = [one for one in (*BY_NAME.values(), WHATSAPP) if one.arrival is Arrival.PUSHED and one.name != "callback"]
+PARAGRAPHS = ["One.", "Two.", "Three."]
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def chat(
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, able: ChannelCapabilities
+) -> AsyncIterator[LiveChat]:
+    """A live chat on the channel of this row."""
+    chat = await LiveChat(able, rasa, broken, thandi).begin()
+    yield chat
+    broken.mend()
+    await chat.end()
+
+
+@pytest.mark.parametrize("able", VENDORS, ids=lambda able: able.name)
+async def test_what_the_vendor_has_taken_is_not_sent_again(chat: LiveChat, broken: Vendors) -> None:
+    before, vendor = len(chat.got()), chat.customer.channel
+    broken.takes[vendor] = 1
+    await chat.agent_says(TextPart(text="\n\n".join(PARAGRAPHS)), fetch=False)
+    await eventually(lambda: broken.refused and vendor in broken.failing)
+    broken.mend()
+    await eventually(lambda: len(chat.got()) >= before + 3)
+    await chat.agent_says(TextPart(text="Four."))
+    assert chat.texts(chat.got()[before:]) == [*PARAGRAPHS, "Four."]
+
+
+@pytest.mark.parametrize("able", VENDORS, ids=lambda able: able.name)
+async def test_a_vendor_that_asks_for_a_pause_gets_it(chat: LiveChat, broken: Vendors) -> None:
+    before, refused = len(chat.got()), broken.refused
+    broken.hurried[chat.customer.channel] = 1
+    began = time.monotonic()
+    await chat.agent_says(TextPart(text="One.\n\nTwo."), fetch=False)
+    await chat.agent_says(TextPart(text="Three."), fetch=False)
+    await eventually(lambda: len(chat.got()) >= before + 3)
+    assert time.monotonic() - began >= 1
+    assert broken.refused == refused + 1
+    assert chat.texts(chat.got()[before:]) == PARAGRAPHS
+
+
+@pytest.mark.parametrize("able", [BY_NAME["telegram"], BY_NAME["facebook"], WHATSAPP], ids=lambda able: able.name)
+async def test_what_the_vendor_finds_too_large_is_sent_as_a_link(chat: LiveChat, broken: Vendors) -> None:
+    address = "https://files/30000000/dent.jpg"  # nobody has said how large it is
+    came = await chat.agent_says(TextPart(text="See:"), ImagePart(media=Media(url=address, name="dent.jpg")))
+    assert chat.texts(came) == ["See:", f"dent.jpg: {address}"]
+
+
+@pytest.mark.parametrize("able", [BY_NAME["slack"]], ids=lambda able: able.name)
+async def test_what_has_no_address_is_told_in_words(chat: LiveChat) -> None:
+    came = await chat.agent_says(FilePart(media=Media(id="9f", name="invoice.pdf")))
+    assert chat.texts(came) == ["[Attachment: invoice.pdf]"]
+
+
+async def test_an_output_that_sends_texts_only_gets_texts(
+    serve: Callable[..., RasaServer], vendors: Vendors, thandi: ScriptedAgent
+) -> None:
+    bare = "tests.rasa.channels.own_channels.BarePostInput"
+    async with serve({bare: {"url": f"{vendors.url}/post/letters"}}, bot_id="bare") as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        chat = await LiveChat(OWN, rasa, vendors, thandi).begin()
+        photo = ImagePart(media=Media(url="https://files/9/dent.jpg", name="dent.jpg"))
+        invoice = FilePart(media=Media(url="https://files/9/a.pdf"))
+        colours = ButtonsPart(buttons=(MessageButton(title="Red"), MessageButton(title="Blue")))
+        came = await chat.agent_says(photo, invoice, TextPart(text="Which?"), colours)
+        assert chat.texts(came) == [
+            "dent.jpg: https://files/9/dent.jpg\nhttps://files/9/a.pdf\nWhich?\n1. Red\n2. Blue"
+        ]
+        await chat.end()
+
+
+@pytest.mark.parametrize("able", [BY_NAME["twilio"]], ids=lambda able: able.name)
+async def test_a_question_is_open_until_something_else_is_said(chat: LiveChat) -> None:
+    colours = ButtonsPart(buttons=(MessageButton(title="Red"), MessageButton(title="Blue as the sea")))
+    await chat.agent_says(TextPart(text="Which?"), colours)
+    await chat.customer.say("blue")
+    await chat.agent_hears("Blue as the sea")
+    await chat.customer.say("2")
+    await chat.agent_hears("2")
+    await chat.agent_says(TextPart(text="Which?"), colours)
+    await chat.agent_says(TextPart(text="How many?"))
+    assert chat.conversation.choices == ()
+    await chat.customer.say("1")
+    await chat.agent_hears("1")
+    await chat.relay.flush(CUSTOMER, chat.customer.conversation_id)
