@@ -1,4 +1,4 @@
-"""Rasa's messages and attachments as parts, and parts as Rasa's messages.
+"""Rasa's messages and attachments as parts.
 
 What a bot or a channel passes on is read tolerantly: a field may have any shape. What can't be read isn't there.
 """
@@ -101,51 +101,7 @@ def _text(value: Any) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-# What is sent to customers
-
-
-def rasa_message(parts: Sequence[AnyPart]) -> dict[str, Any]:
-    """Return a message with these parts as Rasa's channels take it: the first of each kind natively, all else in its text.
-
-    >>> rasa_message([TextPart(text="Which?"), ButtonsPart(buttons=(MessageButton(title="Red", payload="/red"),))])
-    {'text': 'Which?', 'buttons': [{'title': 'Red', 'payload': '/red'}]}
-    """
-    message: dict[str, Any] = {}
-    words = []
-    for part in parts:
-        field, value = _field_of(part)
-        if field is None or field in message:
-            words.append(part.words)
-        elif value:
-            message[field] = value
-    text = {"text": "\n".join(one for one in words if one)}
-    return {**text, **message} if text["text"] or not message else message
-
-
-def _field_of(part: AnyPart) -> tuple[str | None, Any]:
-    """Return the field of Rasa's message that has a part, and its value; None for what is said in words."""
-    if isinstance(part, ImagePart) and part.media.url:
-        return "image", part.media.url
-    if isinstance(part, FilePart | AudioPart | VideoPart) and part.media.url:
-        return "attachment", part.media.url
-    if isinstance(part, ButtonsPart):
-        return "quick_replies" if part.quick else "buttons", _rasa_buttons(part.buttons)
-    if isinstance(part, CardPart):
-        return "elements", [_rasa_card(part)]
-    return ("custom", part.json) if isinstance(part, CustomPart) else (None, None)
-
-
-def _rasa_buttons(buttons: Iterable[MessageButton]) -> list[dict[str, Any]]:
-    return [
-        {"title": button.title, "payload": button.meaning, **({"url": button.url} if button.url else {})}
-        for button in buttons
-    ]
-
-
-def _rasa_card(card: CardPart) -> dict[str, Any]:
-    lines = {"title": card.title, "subtitle": card.subtitle, "image_url": card.image.url if card.image else None}
-    shown: dict[str, Any] = {name: value for name, value in lines.items() if value}
-    return {**shown, "buttons": _rasa_buttons(card.buttons)} if card.buttons else shown
+# The choices among them
 
 
 def choices_in(parts: Iterable[AnyPart]) -> tuple[ShownChoice, ...]:

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from rasa_handoff.core.rasa_messages import bot_parts, rasa_message
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.message_parts import (
@@ -100,38 +99,3 @@ def test_a_part_that_is_wrong_is_refused_on_the_wire_and_left_out_where_it_was_s
         read(MessagePayload, {"handoff_id": "h", "id": "m", "text": "x", "at": 1, "parts": [wrong]})
     assert read_parts([wrong, {"type": "text", "text": "kept"}]) == (TextPart(text="kept"),)
     assert read_parts(wrong) == ()
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"text": "Which?", "buttons": [{"title": "Red", "payload": "/red"}]},
-        {"text": "Which?", "quick_replies": [{"title": "Red", "payload": "/red"}]},
-        {"text": "Look", "image": "https://x/a.png"},
-        {"attachment": "https://x/a.pdf"},
-        {"elements": [{"title": "Book", "subtitle": "R 90", "image_url": "https://x/b.png"}]},
-        {"text": "Pay", "custom": {"blocks": []}},
-    ],
-)
-def test_a_bots_message_becomes_parts_and_the_same_message_again(message: dict[str, Any]) -> None:
-    data = {name: value for name, value in message.items() if name != "text"}
-    assert rasa_message(bot_parts(message.get("text"), data)) == message
-
-
-def test_what_rasa_has_no_field_for_is_said_in_words() -> None:
-    said = rasa_message(
-        [
-            TextPart(text="Here we are:"),
-            LocationPart(latitude=1, longitude=2),
-            ImagePart(media=PICTURE),
-            ImagePart(media=Media(url="https://x/b.png")),
-            FilePart(media=Media(id="9f", name="plan.pdf")),
-        ]
-    )
-    assert said == {
-        "text": "Here we are:\n[Location: 1, 2]\n[Image: https://x/b.png]\n[Attachment: plan.pdf]",
-        "image": "https://x/a.png",
-    }
-    assert rasa_message([ButtonsPart(buttons=(MessageButton(title="Shop", url="https://shop"),))]) == {
-        "buttons": [{"title": "Shop", "payload": "Shop", "url": "https://shop"}]
-    }
