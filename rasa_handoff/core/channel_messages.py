@@ -170,8 +170,8 @@ class _Composition:
     def _media(self, part: MediaPart, able: bool, make: Callable[[str, Any, str], Made]) -> None:
         """Add a picture or a file: natively by ``make`` if the channel is ``able``, else as a link or in words."""
         address = self._address_of(part.media)
-        # A page of the project's own follows an address without a host, a vendor's server doesn't.
-        schemes = ("http://", "https://", *(("/",) if self._able.custom else ()))
+        # A client of the project's own follows an address without a host, a vendor's server doesn't.
+        schemes = ("http://", "https://", *(("/",) if self._able.own_client else ()))
         if self._able.images is Takes.WORDS:  # nobody listens to an address
             self._said.append(replace(part, media=replace(part.media, url=None)).words)
             return

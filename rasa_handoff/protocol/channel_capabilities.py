@@ -89,8 +89,8 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
     a button's payload; null: as long as a message may be. ``formatting``: what becomes of markup. ``largest_image``,
     ``largest_file``: bytes; a larger one is sent as a link. ``file_types``: those that are sent as files, by the beginning of
     their MIME types; any other is sent as a link. ``paragraphs``: whether each paragraph is a message of its own. ``costly``:
-    whether each message costs money. ``mailbox``: whether it can't push, and its client is a project's own, which may wait for
-    messages.
+    whether each message costs money. ``own_client``: whether its client is the project's own, which knows where Rasa is;
+    ``mailbox``: whether that may wait for messages, since the channel can't push.
     """
 
     name: str
@@ -112,6 +112,7 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
     file_types: tuple[str, ...] = ("",)
     paragraphs: bool = True
     costly: bool = False
+    own_client: bool = False
     mailbox: bool = False
 
     @property
@@ -134,6 +135,8 @@ def _in_pages(name: str, arrival: Arrival, receipts: Receipts) -> ChannelCapabil
         cards=Takes.NATIVE,
         custom=True,
         receipts=receipts,
+        own_client=name != "rasa",
+        mailbox=name == "rest",
     )
 
 
@@ -156,15 +159,15 @@ WHATSAPP: Final = ChannelCapabilities(
     file_types=("application/pdf", "audio/", "video/mp4"),
     costly=True,
 )
-OWN: Final = ChannelCapabilities(name="a channel of your own", arrival=Arrival.PUSHED, paragraphs=False)
-"""One that defines ``get_output_channel``; what its output class doesn't define is sent as Rasa does it, in words."""
-OWN_THAT_FETCHES: Final = ChannelCapabilities(
-    name=OWN.name, arrival=Arrival.FETCHED, receipts=Receipts.ANSWERED, paragraphs=False, mailbox=True
+OWN: Final = ChannelCapabilities(
+    name="a channel of your own", arrival=Arrival.PUSHED, paragraphs=False, own_client=True
 )
+"""One that defines ``get_output_channel``; what its output class doesn't define is sent as Rasa does it, in words."""
+OWN_THAT_FETCHES: Final = replace(OWN, arrival=Arrival.FETCHED, receipts=Receipts.ANSWERED, mailbox=True)
 
 STOCK: Final = (
     _in_pages("socketio", Arrival.PAGE, Receipts.READ),
-    replace(_in_pages("rest", Arrival.FETCHED, Receipts.ANSWERED), mailbox=True),
+    _in_pages("rest", Arrival.FETCHED, Receipts.ANSWERED),
     _in_pages("rasa", Arrival.FETCHED, Receipts.ANSWERED),
     _in_pages("callback", Arrival.PUSHED, Receipts.TAKEN),
     ChannelCapabilities(

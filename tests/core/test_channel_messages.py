@@ -61,7 +61,7 @@ def test_what_has_no_address_is_said_in_words() -> None:
 )
 def test_an_address_that_is_none_reaches_no_vendor(address: str) -> None:
     for able in (*BY_NAME.values(), WHATSAPP):
-        if not able.custom:
+        if not able.own_client:
             (piece,) = pieces_of([ImagePart(media=Media(url=address))], able)
             shown = "a file" if able.images is Takes.WORDS else address
             assert piece.message == {"text": f"[Image: {shown}]"}, able.name

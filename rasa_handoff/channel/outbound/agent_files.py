@@ -9,12 +9,8 @@ from typing import Final
 
 import msgspec
 from rasa.core.channels.channel import InputChannel
-from rasa.core.channels.rasa_chat import RasaChatInput
-from rasa.core.channels.rest import RestInput
-from rasa.core.channels.socketio import SocketIOInput
 
-from rasa_handoff.channel.compat.rasa_channels import class_names
-from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod, capabilities_of_channel
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.media_parts import media_ids, with_each_media
 from rasa_handoff.guard.recent import Recent
@@ -29,8 +25,6 @@ from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.relay_media import REASONS
 from rasa_handoff.store.outbox import Entry
 
-VENDORS: Final = "rasa.core.channels."
-"""The module of Rasa's channels, of which all but a few are vendors'."""
 FETCHED_AT: Final = "/handoff/media"
 """The address of files below a channel's own."""
 NO_ADDRESS: Final = "the customer's channel can't fetch it, since public_url isn't set"
@@ -103,7 +97,7 @@ class AgentFiles:
     async def address(self, channel: InputChannel, kept: KeptMedia) -> str | None:
         """Return the signed address of a file for a customer on this channel; None if they can't reach one."""
         library = self._relay.media.library
-        if library is None or not (self._public_url or has_own_client(channel)):
+        if library is None or not (self._public_url or capabilities_of_channel(channel).own_client):
             return None
         query = (await library.addresses()).query(kept.id)
         return f"{self._public_url}/webhooks/{channel.url_prefix()}{FETCHED_AT}/{kept.id}?{query}"
@@ -111,14 +105,6 @@ class AgentFiles:
     async def _words(self, lane: str, method: DeliveryMethod, words: str) -> str:
         message = await self._bot.render(UTTER_NO_FILE, lane, method.channel.name(), {"file": words.strip("[]")})
         return str(message.get("text") or words)
-
-
-def has_own_client(channel: InputChannel) -> bool:
-    """Return whether this channel's client is the project's own, which knows where Rasa is."""
-    if isinstance(channel, RestInput | SocketIOInput) and not isinstance(channel, RasaChatInput):
-        return True
-    vendors = (name for name in class_names(type(channel)) if name != f"{VENDORS}channel.InputChannel")
-    return not any(name.startswith(VENDORS) for name in vendors)
 
 
 def _with_parts(entry: Entry, parts: tuple[AnyPart, ...]) -> Entry:
