@@ -11,9 +11,9 @@ sys.path.insert(0, str(ROOT))
 from rasa_handoff.protocol.channel_capabilities import (  # noqa: E402
     MB,
     ROWS,
-    Buttons,
     ChannelCapabilities,
     Length,
+    ShownButtons,
     Takes,
 )
 
@@ -46,7 +46,7 @@ def _files(able: ChannelCapabilities) -> str:
 
 
 def _buttons(able: ChannelCapabilities) -> str:
-    if able.buttons is not Buttons.NATIVE:
+    if able.buttons is not ShownButtons.NATIVE:
         return able.buttons.value
     limits = [f"{able.most_buttons}" if able.most_buttons else "", _title(able.longest_title)]
     named = ", ".join(one for one in limits if one)
@@ -58,7 +58,7 @@ def _title(longest: Length | None) -> str:
 
 
 def _payload(able: ChannelCapabilities) -> str:
-    return _length(able.longest_payload) if able.buttons is Buttons.NATIVE else "not shown"
+    return _length(able.longest_payload) if able.buttons is ShownButtons.NATIVE else "not shown"
 
 
 COLUMNS = (

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from rasa_handoff.core.native_messages import (
-    Made,
+    ChannelMessage,
     buttons_message,
     card_message,
     custom_message,
@@ -20,7 +20,7 @@ from rasa_handoff.core.native_messages import (
     type_of,
 )
 from rasa_handoff.core.text_cutting import cut
-from rasa_handoff.protocol.channel_capabilities import Buttons, ChannelCapabilities, Takes
+from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, ShownButtons, Takes
 from rasa_handoff.protocol.message_parts import (
     AnyPart,
     AudioPart,
@@ -38,8 +38,6 @@ from rasa_handoff.protocol.message_parts import (
 )
 from rasa_handoff.protocol.text import in_paragraphs
 
-ChannelMessage = dict[str, Any]
-"""One of Rasa's message dicts."""
 AddressOf = Callable[[Media], str | None]
 """Returns the address at which a customer, or their vendor, finds a picture or file; None if there is none."""
 Escape = Callable[[str], str]
@@ -167,7 +165,7 @@ class _Composition:
             for piece in cut(one, longest.most, lambda shown: longest.of(self._escape(shown)))
         ]
 
-    def _media(self, part: MediaPart, able: bool, make: Callable[[str, Any, str], Made]) -> None:
+    def _media(self, part: MediaPart, able: bool, make: Callable[[str, Any, str], ChannelMessage]) -> None:
         """Add a picture or a file: natively by ``make`` if the channel is ``able``, else as a link or in words."""
         address = self._address_of(part.media)
         # A client of the project's own follows an address without a host, a vendor's server doesn't.
@@ -202,7 +200,7 @@ class _Composition:
             return
         titles_fit = able.longest_title is None or all(able.longest_title.fits(one.title) for one in choices)
         too_many = able.most_buttons is not None and len(choices) > able.most_buttons
-        if able.buttons is Buttons.NUMBERED or too_many or not titles_fit:
+        if able.buttons is ShownButtons.NUMBERED or too_many or not titles_fit:
             first = self._numbered + 1  # as they are counted where the answer is understood
             self._said.append("\n".join(f"{place}. {one.title}" for place, one in enumerate(choices, start=first)))
             self._numbered += len(choices)

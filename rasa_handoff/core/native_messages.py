@@ -23,7 +23,7 @@ from rasa_handoff.protocol.message_parts import (
     VideoPart,
 )
 
-Made = dict[str, Any]
+ChannelMessage = dict[str, Any]
 """One of Rasa's message dicts."""
 FileLike: TypeAlias = FilePart | AudioPart | VideoPart
 
@@ -57,7 +57,7 @@ def name_of(part: MediaPart, address: str) -> str:
 # Pictures and files
 
 
-def image_message(channel: str, part: ImagePart, address: str) -> Made:
+def image_message(channel: str, part: ImagePart, address: str) -> ChannelMessage:
     """Return a picture as a channel takes it."""
     if channel == "slack":  # Rasa gives its address as what a reader without pictures gets
         name = name_of(part, address)
@@ -65,24 +65,24 @@ def image_message(channel: str, part: ImagePart, address: str) -> Made:
     return {"image": address}
 
 
-def file_message(channel: str, part: FileLike, address: str) -> Made:
+def file_message(channel: str, part: FileLike, address: str) -> ChannelMessage:
     """Return a file, a voice note or a film as a channel takes it."""
     if channel in PAGES:
         return {PAYLOAD: _file_on_page(part, address)}
     return FILES[channel](part, address) if channel in FILES else {"attachment": address}
 
 
-def _file_on_page(part: FileLike, address: str) -> Made:
+def _file_on_page(part: FileLike, address: str) -> ChannelMessage:
     """Return a file as Messenger's widgets have it; with words for one that knows only pictures and films."""
     known = {"src": address, "name": part.media.name, "mime": part.media.type, "size": part.media.size}
     kind = {AudioPart: "audio", VideoPart: "video"}.get(type(part), "file")
     payload = {name: value for name, value in known.items() if value is not None}
-    shown: Made = {"attachment": {"type": kind, "payload": payload}}
+    shown: ChannelMessage = {"attachment": {"type": kind, "payload": payload}}
     link = f"{part.media.name}: {address}" if part.media.name else address
     return shown if kind == "video" else {"text": link, **shown}
 
 
-def _telegram_file(part: FileLike, address: str) -> Made:
+def _telegram_file(part: FileLike, address: str) -> ChannelMessage:
     kind = type_of(part, address)
     if kind.startswith("video/"):
         return {"custom": {"video": address}}
@@ -91,24 +91,24 @@ def _telegram_file(part: FileLike, address: str) -> Made:
     return {"custom": {"document": address}}
 
 
-def _titled(part: FileLike, address: str) -> Made:
+def _titled(part: FileLike, address: str) -> ChannelMessage:
     """Return a file as Slack, Mattermost and Rocket.Chat show one below a message."""
     name = name_of(part, address)
     return {"fallback": name, "title": name, "title_link": address}
 
 
-def _facebook_file(part: FileLike, address: str) -> Made:
+def _facebook_file(part: FileLike, address: str) -> ChannelMessage:
     kind = {AudioPart: "audio", VideoPart: "video"}.get(type(part), "file")
     return {"custom": {"attachment": {"type": kind, "payload": {"url": address}}}}
 
 
-def _hero_file(part: FileLike, address: str) -> Made:
+def _hero_file(part: FileLike, address: str) -> ChannelMessage:
     name = name_of(part, address)
     button = {"type": "openUrl", "title": name, "value": address}
     return _activity({"title": name, "buttons": [button]})
 
 
-FILES: Final[Mapping[str, Callable[[FileLike, str], Made]]] = {
+FILES: Final[Mapping[str, Callable[[FileLike, str], ChannelMessage]]] = {
     "botframework": _hero_file,
     "facebook": _facebook_file,
     "mattermost": lambda part, address: {"custom": {"props": {"attachments": [_titled(part, address)]}}},
@@ -124,7 +124,7 @@ FILES: Final[Mapping[str, Callable[[FileLike, str], Made]]] = {
 # Buttons
 
 
-def buttons_message(channel: str, text: str, buttons: Sequence[MessageButton], quick: bool) -> Made:
+def buttons_message(channel: str, text: str, buttons: Sequence[MessageButton], quick: bool) -> ChannelMessage:
     """Return a text with buttons as a channel takes it. ``quick``: whether they vanish once one is chosen."""
     plain = [{"title": button.title, "payload": button.meaning} for button in buttons]
     if channel in PAGES and any(button.url for button in buttons):
@@ -140,13 +140,13 @@ def buttons_message(channel: str, text: str, buttons: Sequence[MessageButton], q
     return {"text": text, "buttons": plain}
 
 
-def _messenger_button(button: MessageButton) -> Made:
+def _messenger_button(button: MessageButton) -> ChannelMessage:
     if button.url:
         return {"type": "web_url", "title": button.title, "url": button.url}
     return {"type": "postback", "title": button.title, "payload": button.meaning}
 
 
-def _hero_button(button: MessageButton) -> Made:
+def _hero_button(button: MessageButton) -> ChannelMessage:
     """Return a button of the Bot Framework, whose press is the payload to the bot and the title to the customer."""
     if button.url:
         return {"type": "openUrl", "title": button.title, "value": button.url}
@@ -157,7 +157,7 @@ def _hero_button(button: MessageButton) -> Made:
 # Cards, and JSON of the project's own
 
 
-def card_message(channel: str, card: CardPart, picture: str | None) -> Made | None:
+def card_message(channel: str, card: CardPart, picture: str | None) -> ChannelMessage | None:
     """Return a card as a channel takes it, with the address of its picture; None if it has none, or this one doesn't fit."""
     if channel == "socketio":
         payload = {"template_type": "generic", "elements": [_messenger_card(card, picture)]}
@@ -180,7 +180,7 @@ def card_message(channel: str, card: CardPart, picture: str | None) -> Made | No
     return None
 
 
-def _messenger_card(card: CardPart, picture: str | None) -> Made:
+def _messenger_card(card: CardPart, picture: str | None) -> ChannelMessage:
     buttons = [_messenger_button(button) for button in card.buttons]
     shown = {"title": card.title, "subtitle": card.subtitle, "image_url": picture, "buttons": buttons}
     return {name: value for name, value in shown.items() if value}
@@ -197,12 +197,12 @@ def _fits_facebook(card: CardPart) -> bool:
     )
 
 
-def _activity(hero: Made) -> Made:
+def _activity(hero: ChannelMessage) -> ChannelMessage:
     """Return a card as an activity of the Bot Framework, which Rasa's output sends as an element."""
     return {"elements": [{"attachments": [{"contentType": HERO, "content": hero}]}]}
 
 
-def custom_message(channel: str, json: Any) -> Made:
+def custom_message(channel: str, json: Any) -> ChannelMessage:
     """Return JSON of the project's own as its front end gets it: on socketio as the event's payload, else as ``custom``."""
     if channel == "socketio":
         payload = json["data"] if isinstance(json, dict) and json.keys() == {"data"} else json

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from rasa_handoff.protocol.values import Value
 
 
-class Arrival(str, enum.Enum):
+class Arrives(str, enum.Enum):
     """When an agent's message reaches the customer."""
 
     PAGE = "at once while the page is connected"
@@ -30,7 +30,7 @@ class Takes(str, enum.Enum):
     WORDS = "words"
 
 
-class Buttons(str, enum.Enum):
+class ShownButtons(str, enum.Enum):
     """How a channel shows choices."""
 
     NATIVE = "native"
@@ -94,11 +94,11 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
     """
 
     name: str
-    arrival: Arrival
+    arrival: Arrives
     typing: bool = False
     images: Takes = Takes.NATIVE
     files: Takes = Takes.NATIVE
-    buttons: Buttons = Buttons.NATIVE
+    buttons: ShownButtons = ShownButtons.NATIVE
     cards: Takes = Takes.PARTED
     custom: bool = False
     receipts: Receipts = Receipts.TAKEN
@@ -118,7 +118,7 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
     @property
     def push(self) -> bool:
         """Whether a message can be delivered at any time."""
-        return self.arrival is not Arrival.FETCHED
+        return self.arrival is not Arrives.FETCHED
 
     @property
     def quiet(self) -> bool:
@@ -126,12 +126,12 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
         return self.costly or not self.push
 
 
-def _in_pages(name: str, arrival: Arrival, receipts: Receipts) -> ChannelCapabilities:
+def _in_pages(name: str, arrival: Arrives, receipts: Receipts) -> ChannelCapabilities:
     """Return what a front end of the project's own can do, which gets everything as JSON."""
     return ChannelCapabilities(
         name=name,
         arrival=arrival,
-        typing=arrival is Arrival.PAGE,
+        typing=arrival is Arrives.PAGE,
         cards=Takes.NATIVE,
         custom=True,
         receipts=receipts,
@@ -142,17 +142,17 @@ def _in_pages(name: str, arrival: Arrival, receipts: Receipts) -> ChannelCapabil
 
 _SMS: Final = ChannelCapabilities(
     name="twilio",
-    arrival=Arrival.PUSHED,
+    arrival=Arrives.PUSHED,
     images=Takes.LINK,
     files=Takes.LINK,
-    buttons=Buttons.NUMBERED,
+    buttons=ShownButtons.NUMBERED,
     longest_text=Length(most=1_600),
     costly=True,
 )
 WHATSAPP: Final = ChannelCapabilities(
     name="twilio, by WhatsApp",
-    arrival=Arrival.PUSHED,
-    buttons=Buttons.NUMBERED,
+    arrival=Arrives.PUSHED,
+    buttons=ShownButtons.NUMBERED,
     longest_text=Length(most=1_600),
     largest_image=5 * MB,
     largest_file=16 * MB,
@@ -160,19 +160,19 @@ WHATSAPP: Final = ChannelCapabilities(
     costly=True,
 )
 OWN: Final = ChannelCapabilities(
-    name="a channel of your own", arrival=Arrival.PUSHED, paragraphs=False, own_client=True
+    name="a channel of your own", arrival=Arrives.PUSHED, paragraphs=False, own_client=True
 )
 """One that defines ``get_output_channel``; what its output class doesn't define is sent as Rasa does it, in words."""
-OWN_THAT_FETCHES: Final = replace(OWN, arrival=Arrival.FETCHED, receipts=Receipts.ANSWERED, mailbox=True)
+OWN_THAT_FETCHES: Final = replace(OWN, arrival=Arrives.FETCHED, receipts=Receipts.ANSWERED, mailbox=True)
 
 STOCK: Final = (
-    _in_pages("socketio", Arrival.PAGE, Receipts.READ),
-    _in_pages("rest", Arrival.FETCHED, Receipts.ANSWERED),
-    _in_pages("rasa", Arrival.FETCHED, Receipts.ANSWERED),
-    _in_pages("callback", Arrival.PUSHED, Receipts.TAKEN),
+    _in_pages("socketio", Arrives.PAGE, Receipts.READ),
+    _in_pages("rest", Arrives.FETCHED, Receipts.ANSWERED),
+    _in_pages("rasa", Arrives.FETCHED, Receipts.ANSWERED),
+    _in_pages("callback", Arrives.PUSHED, Receipts.TAKEN),
     ChannelCapabilities(
         name="telegram",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         longest_text=Length(most=4_096),
         longest_payload=Length(most=64, unit=Unit.BYTES),
         largest_image=5 * MB,
@@ -181,7 +181,7 @@ STOCK: Final = (
     ),
     ChannelCapabilities(
         name="slack",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         longest_text=Length(most=3_000),
         longest_payload=Length(most=2_000),
         formatting=Formatting.ESCAPED,
@@ -190,7 +190,7 @@ STOCK: Final = (
     ),
     ChannelCapabilities(
         name="facebook",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         cards=Takes.NATIVE,
         longest_text=Length(most=2_000),
         longest_payload=Length(most=1_000),
@@ -202,27 +202,27 @@ STOCK: Final = (
     _SMS,
     ChannelCapabilities(
         name="mattermost",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         longest_text=Length(most=16_383),
         formatting=Formatting.MARKDOWN,
     ),
     ChannelCapabilities(
         name="rocketchat",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         longest_text=Length(most=5_000),
         formatting=Formatting.MARKDOWN,
     ),
     ChannelCapabilities(
         name="webexteams",
-        arrival=Arrival.PUSHED,
-        buttons=Buttons.NUMBERED,
+        arrival=Arrives.PUSHED,
+        buttons=ShownButtons.NUMBERED,
         longest_text=Length(most=7_439, unit=Unit.BYTES),
         largest_image=100 * MB,
         largest_file=100 * MB,
     ),
     ChannelCapabilities(
         name="botframework",
-        arrival=Arrival.PUSHED,
+        arrival=Arrives.PUSHED,
         cards=Takes.NATIVE,
         longest_text=Length(most=20_000, unit=Unit.BYTES),
         formatting=Formatting.MARKDOWN,
@@ -230,17 +230,17 @@ STOCK: Final = (
     ),
     ChannelCapabilities(
         name="hangouts",
-        arrival=Arrival.FETCHED,
+        arrival=Arrives.FETCHED,
         files=Takes.LINK,
         receipts=Receipts.ANSWERED,
         paragraphs=False,
     ),
     ChannelCapabilities(
         name="twilio_voice",
-        arrival=Arrival.FETCHED,
+        arrival=Arrives.FETCHED,
         images=Takes.WORDS,
         files=Takes.WORDS,
-        buttons=Buttons.SPOKEN,
+        buttons=ShownButtons.SPOKEN,
         cards=Takes.WORDS,
         receipts=Receipts.ANSWERED,
         longest_text=Length(most=4_096),
@@ -281,7 +281,7 @@ def capabilities_of(class_names: Iterable[str], pushes: bool) -> ChannelCapabili
     for name in class_names:
         if name in _BY_CLASS:
             known = BY_NAME[_BY_CLASS[name]]
-            return replace(known, arrival=Arrival.PUSHED, mailbox=False) if pushes and not known.push else known
+            return replace(known, arrival=Arrives.PUSHED, mailbox=False) if pushes and not known.push else known
     return OWN if pushes else OWN_THAT_FETCHES
 
 

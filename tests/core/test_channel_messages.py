@@ -7,7 +7,7 @@ import pytest
 
 from rasa_handoff.core.channel_messages import WITHOUT_TEXT, pieces_of, pieces_of_notice
 from rasa_handoff.core.native_messages import PAYLOAD
-from rasa_handoff.protocol.channel_capabilities import BY_NAME, WHATSAPP, Buttons, ChannelCapabilities, Takes
+from rasa_handoff.protocol.channel_capabilities import BY_NAME, WHATSAPP, ChannelCapabilities, ShownButtons, Takes
 from rasa_handoff.protocol.message_parts import (
     AnyPart,
     ButtonsPart,
@@ -93,7 +93,7 @@ def test_buttons_without_a_text_have_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "able", [one for one in BY_NAME.values() if one.buttons is Buttons.NATIVE], ids=lambda one: one.name
+    "able", [one for one in BY_NAME.values() if one.buttons is ShownButtons.NATIVE], ids=lambda one: one.name
 )
 def test_more_or_longer_buttons_than_a_channel_takes_are_lines(able: ChannelCapabilities) -> None:
     many = ButtonsPart(buttons=tuple(MessageButton(title=f"Number {one}") for one in range(50)))

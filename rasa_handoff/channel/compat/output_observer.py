@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, Send, replace_sending
+from rasa_handoff.channel.compat.rasa_channels import Send, replace_sending
+from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import (

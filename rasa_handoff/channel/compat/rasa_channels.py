@@ -10,10 +10,8 @@ from rasa.core.channels.channel import CollectingOutputChannel, OutputChannel
 from rasa.core.channels.rest import RestInput
 from sanic.request import Request
 
-from rasa_handoff.core.native_messages import PAYLOAD
+from rasa_handoff.core.native_messages import PAYLOAD, ChannelMessage
 
-ChannelMessage = dict[str, Any]
-"""One of Rasa's message dicts."""
 Send = Callable[[str, ChannelMessage], Awaitable[None]]
 """Sends a message to a recipient: an output's ``send_response``."""
 Emission = tuple[str, Any, dict[str, Any]]

@@ -17,10 +17,10 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication, Proof
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod, delivery_method_of, may_have_mailbox
 from rasa_handoff.channel.outbound.mailboxes import TOO_MANY, Mailboxes, Reader
+from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.errors import Refused, StoreError

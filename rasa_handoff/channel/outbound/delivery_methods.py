@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 from rasa.core.channels.channel import InputChannel, OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, Shorten, class_names, ids_of_parts, send_with_ids
+from rasa_handoff.channel.compat.rasa_channels import Shorten, class_names, ids_of_parts, send_with_ids
 from rasa_handoff.channel.compat.vendor_errors import (
     CallbackWithErrors,
     raise_on_errors,
@@ -33,6 +33,7 @@ from rasa_handoff.channel.outbound.blocking_calls import BlockingCalls
 from rasa_handoff.channel.outbound.fitting import PARTS, fitted
 from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.core.channel_messages import AddressOf, Piece, address_elsewhere
+from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, Length, capabilities_of
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits

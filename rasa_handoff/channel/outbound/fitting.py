@@ -7,10 +7,9 @@ from msgspec.structs import replace
 from rasa.core.channels.channel import CollectingOutputChannel, OutputChannel
 from rasa.core.channels.socketio import SocketIOOutput
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage
 from rasa_handoff.core.channel_messages import AddressOf, Escape, Piece, pieces_of, pieces_of_notice
-from rasa_handoff.core.native_messages import PAGES
-from rasa_handoff.protocol.channel_capabilities import OWN, Buttons, ChannelCapabilities, Takes, for_recipient
+from rasa_handoff.core.native_messages import PAGES, ChannelMessage
+from rasa_handoff.protocol.channel_capabilities import OWN, ChannelCapabilities, ShownButtons, Takes, for_recipient
 from rasa_handoff.protocol.message_parts import AnyPart
 
 PARTS: Final = "handoff_said"
@@ -54,7 +53,7 @@ def _able(output: OutputChannel, able: ChannelCapabilities) -> ChannelCapabiliti
     own: dict[str, Any] = {
         "images": Takes.NATIVE if _defines(output, "send_image_url") else Takes.LINK,
         "files": Takes.NATIVE if _defines(output, "send_attachment") else Takes.LINK,
-        "buttons": Buttons.NATIVE if _defines(output, "send_text_with_buttons") else Buttons.NUMBERED,
+        "buttons": ShownButtons.NATIVE if _defines(output, "send_text_with_buttons") else ShownButtons.NUMBERED,
     }
     return replace(able, **own)
 

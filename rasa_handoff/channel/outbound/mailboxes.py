@@ -17,10 +17,10 @@ from typing import Final
 
 from rasa.core.channels.channel import CollectingOutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import ChannelMessage
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.response_batch import ResponseBatch, ResponseBatches, outdated_keys
 from rasa_handoff.channel.outbound.speakers import speaker_of
+from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import Limits

@@ -10,11 +10,11 @@ import pytest_asyncio
 from rasa_handoff.protocol.channel_capabilities import (
     OWN,
     ROWS,
-    Arrival,
-    Buttons,
+    Arrives,
     ChannelCapabilities,
     Formatting,
     Receipts,
+    ShownButtons,
     Takes,
 )
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
@@ -85,7 +85,7 @@ def is_shown(takes: Takes, chat: LiveChat, messages: list[dict[str, Any]], addre
 async def test_push(chat_on: Open, able: ChannelCapabilities) -> None:
     chat = await chat_on(able)
     came = await chat.agent_says(TextPart(text="Are you there?"), fetch=False)
-    if able.arrival is Arrival.FETCHED:
+    if able.arrival is Arrives.FETCHED:
         assert came == []
         before = len(chat.got())
         await chat.got_all()
@@ -93,7 +93,7 @@ async def test_push(chat_on: Open, able: ChannelCapabilities) -> None:
     else:
         await chat.got_all()
     assert "Are you there?" in whole(chat.got())
-    if able.arrival is Arrival.PAGE:
+    if able.arrival is Arrives.PAGE:
         assert chat.rasa.channel.channels["socketio"].connected(chat.customer.id)
 
 
@@ -145,14 +145,14 @@ async def test_buttons(chat_on: Open, able: ChannelCapabilities) -> None:
     chat = await chat_on(able)
     came = await chat.agent_says(TextPart(text="Which one?"), COLOURS)
     said = "\n".join(chat.texts(came))
-    if able.buttons is Buttons.NUMBERED:
+    if able.buttons is ShownButtons.NUMBERED:
         assert "Which one?\n1. Red\n2. Blue" in said
-    elif able.buttons is Buttons.SPOKEN:
+    elif able.buttons is ShownButtons.SPOKEN:
         assert said == "Which one?\nRed\nBlue"
     else:
         assert "Red" not in said
         assert "/red" in whole(came)
-    await chat.customer.say("/blue" if able.buttons is Buttons.NATIVE else "2.")
+    await chat.customer.say("/blue" if able.buttons is ShownButtons.NATIVE else "2.")
     await chat.agent_hears("Blue")
     asked = await chat.agent_says(TextPart(text="And in which size?"), ButtonsPart(buttons=sizes(able)))
     await chat.customer.say("size 2!")
@@ -215,13 +215,13 @@ async def test_longest_payload(chat_on: Open, able: ChannelCapabilities) -> None
     order = ButtonsPart(buttons=(MessageButton(title="Order them all", payload=payload),))
     came = await chat.agent_says(TextPart(text="Shall I?"), order)
     shown = whole(came).replace("\\", "")
-    assert ("the Karoo" in shown) is (able.buttons is Buttons.NATIVE and able.longest_payload is None), shown
+    assert ("the Karoo" in shown) is (able.buttons is ShownButtons.NATIVE and able.longest_payload is None), shown
     pressed = "order them all"
     if able.longest_payload is not None:
         begin = shown.index("/handoff_button_")
         pressed = shown[begin : shown.index('"', begin)]
         assert able.longest_payload.fits(pressed)
-    elif able.buttons is Buttons.NATIVE:
+    elif able.buttons is ShownButtons.NATIVE:
         pressed = payload
     await chat.customer.say(pressed)
     await chat.agent_hears("Order them all")

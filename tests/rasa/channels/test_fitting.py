@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from rasa_handoff.protocol.channel_capabilities import BY_NAME, OWN, WHATSAPP, Arrival, ChannelCapabilities
+from rasa_handoff.protocol.channel_capabilities import BY_NAME, OWN, WHATSAPP, Arrives, ChannelCapabilities
 from rasa_handoff.protocol.message_parts import ButtonsPart, FilePart, ImagePart, Media, MessageButton, TextPart
 from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
@@ -17,7 +17,7 @@ from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-VENDORS = [one for one in (*BY_NAME.values(), WHATSAPP) if one.arrival is Arrival.PUSHED and one.name != "callback"]
+VENDORS = [one for one in (*BY_NAME.values(), WHATSAPP) if one.arrival is Arrives.PUSHED and one.name != "callback"]
 PARAGRAPHS = ["One.", "Two.", "Three."]
 
 
