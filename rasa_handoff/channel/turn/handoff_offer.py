@@ -21,7 +21,7 @@ from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
-from rasa_handoff.protocol.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
+from rasa_handoff.protocol.values import BotState, Channel, Contact, Guess, Line, Offer, Priority, Slot
 from rasa_handoff.relay.kept_turns import has_kept_turn
 from rasa_handoff.relay.relay import TRACKER, Relay
 
@@ -89,14 +89,18 @@ class HandoffOffers:
         department: str | None,
         message: UserMessage,
         with_options: WithOptions,
+        unread: Sequence[Line] = (),
     ) -> events.MessageBegun:
-        """Return the event that begins a message to be left; while the tracker can't be read, its offer has no transcript."""
+        """Return the event that begins a message to be left; while the tracker can't be read, its offer has no transcript.
+
+        ``unread``: what the customer sent since their last message to the bot.
+        """
         wanted = HandoffRequest(department=department)
         asked = await self.request(conversation_id, channel, wanted, message, None, with_options)
         fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
-        return events.MessageBegun(
-            **{**fields, "offer": msgspec.structs.replace(asked.offer, transcript_follows=False)}
-        )
+        lines = latest((*asked.offer.transcript, *unread))
+        offer = fitting(msgspec.structs.replace(asked.offer, transcript_follows=False, transcript=lines))
+        return events.MessageBegun(**{**fields, "offer": offer})
 
     async def write_unsaved(self, conversation_id: str) -> bool:
         """Write the bot's turns that couldn't be saved, if that is possible now; return whether none is left."""

@@ -6,17 +6,20 @@ Each request has the shape of its vendor's documents, is signed as the vendor si
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.scripted_desk import ScriptedAgent
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import Customer, OnFacebook, OnSlack, OnTelegram
+from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.talking import give_back, heard_from_customer, take
 from tests.rasa.channels.vendor_samples import PHOTO, SAMPLES
 from tests.rasa.channels.vendors import Vendors
+from tests.rasa.handoff.test_leaving_messages import at_desk, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -175,6 +178,30 @@ async def test_what_the_bot_is_not_given_outlives_a_restart_and_is_told_once(
         first = next(event for event in await rasa.events(customer.id) if event["event"] in ("user", "session_started"))
         assert first["event"] == "session_started", "a picture begins no session, and keeps none from beginning"
         await give_back(rasa, thandi, customer, handoff_id)
+
+
+async def test_a_picture_can_be_left_while_nobody_is_there_and_what_came_before_it_too(
+    small_model: Path, vendors: Vendors, tmp_path: Path
+) -> None:
+    desk = DeskServer(tmp_path)
+    desk.add_department("billing", "Billing")
+    desk.add_agent("Thandi", "billing")
+    channels = {"telegram": {"access_token": "1:token", "verify": "karoo_bot", "webhook_url": "https://127.0.0.1/hook"}}
+    async with desk, RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, channels)) as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        customer = OnTelegram(rasa, vendors, id=str(next(IDS)))
+        chat = {"id": int(customer.id), "type": "private"}
+        message = {"message_id": 1, "date": 0, "chat": chat, "photo": PHOTO}
+        await customer.say("I give up completely")
+        await customer.hears("obody is there")
+        await customer.call({"update_id": next(IDS), "message": {**message, "caption": "before"}})
+        await customer.say("/handoff_leave_message")
+        await customer.hears("Please write your message now")
+        await customer.call({"update_id": next(IDS), "message": {**message, "caption": "my parcel"}})
+        await customer.hears("Where can our people reach you?")
+        left = await at_desk(desk)
+    assert [line["text"] for line in left["transcript"]][-1] == "before [Image: image/jpeg]"
+    assert words(left) == ["my parcel [Image: image/jpeg]"]
 
 
 async def test_a_front_end_cannot_write_what_the_transcript_tells(rasa: RasaServer, thandi: ScriptedAgent) -> None:
