@@ -53,6 +53,7 @@ from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
 from rasa_handoff.channel.turn.handoff_offer import warn_of_unknown_slots
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
+from rasa_handoff.channel.vendors.vendor_files import VendorFiles
 from rasa_handoff.desks.desk_of_one_process import for_one_process
 from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.compat.http_requests import SanicRequest
@@ -136,6 +137,8 @@ class HandoffChannel(InputChannel):
         self.mailbox_requests = MailboxRequests(self.authentication, self.guard)
         self._media = CustomerMedia(self.relay.media.library, self.authentication, self.guard)
         self.relay.media.take = self.desk.take_media
+        self._vendor_files = VendorFiles(channels)
+        self.relay.media.fetchers.append(self._vendor_files)
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
@@ -311,6 +314,7 @@ class HandoffChannel(InputChannel):
         await close_in_time("The connection to the desk", self.desk.close())
         await close_in_time("Retention", self._retention.__aexit__())
         await self.relay.close()
+        await self._vendor_files.close()
         for channel in self.channels.values():
             if isinstance(channel, WithLifetime):
                 await channel.retire()

@@ -119,8 +119,7 @@ def _parts(attachments: list[VendorFields], words: str) -> Iterator[AnyPart]:
     seen: set[Any] = set()
     for attachment in attachments:
         payload = fields(attachment.get("payload"))
-        sticker = payload.get("sticker_id") or payload.get("id") if attachment.get("type") == "sticker" else None
-        sticker = sticker or payload.get("sticker_id")
+        sticker = payload.get("sticker_id")
         if sticker is not None and sticker in seen:
             continue
         seen.add(sticker)

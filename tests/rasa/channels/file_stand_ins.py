@@ -6,7 +6,6 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 
-from rasa_handoff.channel.vendors import file_sources
 from tests.rasa.channels.redirect import redirect
 
 CONTENT: Final = b"%PDF-1.4 the invoice"
@@ -48,9 +47,6 @@ class FileStandIns:
     def redirect(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Send Rasa's channels and the sources of files here."""
         redirect(monkeypatch, self.url)
-        for vendor in file_sources.VENDOR_HOSTS:
-            hosts = (self.url,) if vendor != "sharepoint" else ("https://sharepoint.invalid",)
-            monkeypatch.setitem(file_sources.VENDOR_HOSTS, vendor, hosts)
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         vendor, path = request.match_info["vendor"], request.match_info["path"]

@@ -14,10 +14,10 @@ import pytest
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import Customer, OnFacebook, OnSlack, OnTelegram
+from tests.rasa.channels.channel_customers import Customer, OnFacebook, OnHangouts, OnSlack, OnTelegram
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.talking import give_back, heard_from_customer, take
-from tests.rasa.channels.vendor_samples import PHOTO, SAMPLES
+from tests.rasa.channels.vendor_samples import PHOTO, SAMPLES, Sample
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_leaving_messages import at_desk, words
 
@@ -32,8 +32,15 @@ def customer_of(kind: type[Customer], rasa: RasaServer, vendors: Vendors) -> Cus
     return kind(rasa, vendors, id=str(number), place=f"{kind.channel}-{number}")
 
 
-def with_urls(words: str, customer: Customer) -> str:
-    return words.replace("URL", f"{customer.vendors.url}/{customer.channel}")
+def request_of(sample: Sample, customer: Customer) -> Any:
+    """Return the request of a sample, with files at the stand-ins, SharePoint's under another name of theirs."""
+    url = customer.vendors.url
+    body = json.dumps(sample.body(customer, str(next(IDS))))
+    return json.loads(body.replace("SHAREPOINT", url.replace("127.0.0.1", "localhost")).replace("URL", url))
+
+
+def for_bot_of(sample: Sample, vendors: Vendors) -> list[str]:
+    return [] if sample.for_bot is None else [sample.for_bot.replace("URL", vendors.url)]
 
 
 async def end_of_samples(customer: Customer, agent: ScriptedAgent, handoff_id: str) -> list[str]:
@@ -52,24 +59,25 @@ async def test_an_agent_gets_all_that_a_customer_sends(
     handoff_id = await take(rasa, thandi, customer)
     samples = [sample for sample in SAMPLES if sample.kind is kind]
     for sample in samples:
-        body = sample.body(customer, str(next(IDS)))
+        body = request_of(sample, customer)
         await customer.call(body)
         await customer.call(body)  # as a vendor does that got no answer in time
-    words = await end_of_samples(customer, thandi, handoff_id)
-    assert words == [with_urls(words, customer) for sample in samples for words in sample.read_as]
+    read = await end_of_samples(customer, thandi, handoff_id)
+    assert read == [text for sample in samples for text in sample.read_as]
     said = [
         data for data in thandi.all("message") if data["handoff_id"] == handoff_id and data["speaker"] == "customer"
     ]
-    by_words = {data["text"]: [part["type"] for part in data.get("parts", ())] for data in said}
+    by_words = {data["text"]: data.get("parts", []) for data in said}
     for sample in samples:
         if sample.parts:
-            assert by_words[with_urls(sample.read_as[-1], customer)] == list(sample.parts), sample.name
-    await give_back(rasa, thandi, customer, handoff_id)
-    kept = {event.get("text"): event["metadata"] for event in await rasa.events(customer.conversation_id)}
-    for sample in samples:
-        if sample.parts:
-            parts = kept[with_urls(sample.read_as[-1], customer)]["handoff_parts"]
+            parts = by_words[sample.read_as[-1]]
             assert [part["type"] for part in parts] == list(sample.parts), sample.name
+            media = [part["media"] for part in parts if "media" in part]
+            assert all(("id" in one) == (kind is not OnHangouts) for one in media), sample.name
+    await give_back(rasa, thandi, customer, handoff_id)
+    events = await rasa.events(customer.conversation_id)
+    kept = [event for event in events if event["event"] == "user" and "handoff_parts" in event["metadata"]]
+    assert len(kept) == len([sample for sample in samples if sample.parts]), "in the tracker, with its parts"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.channel)
@@ -78,17 +86,17 @@ async def test_the_bot_gets_what_it_got_before_and_the_transcript_tells_the_rest
 ) -> None:
     for sample in (sample for sample in SAMPLES if sample.kind is kind):
         customer = customer_of(kind, rasa, vendors)
-        body = sample.body(customer, str(next(IDS)))
+        body = request_of(sample, customer)
         await customer.call(body)
         await customer.call(body)
         await customer.say("I give up completely")
         handoff_id = await take(rasa, thandi, customer)
         events = [event for event in await rasa.events(customer.conversation_id) if event["event"] == "user"]
         for_bot = [event["text"] for event in events if event["text"] != "I give up completely"]
-        assert for_bot[:1] == ([] if sample.for_bot is None else [sample.for_bot]), sample.name
+        assert for_bot[:1] == for_bot_of(sample, vendors), sample.name
         opened = await thandi.ask("open", handoff_id=handoff_id, after=0)
         lines = [line for line in opened["conversation"]["transcript"] if line["speaker"] == "customer"]
-        before = [] if sample.only_live else [with_urls(words, customer) for words in sample.read_as]
+        before = [] if sample.only_live else [*sample.read_as]
         assert [line["text"] for line in lines] == [*before, "I give up completely"], sample.name
         if sample.parts:
             assert [part["type"] for part in lines[-2]["parts"]] == list(sample.parts), sample.name
@@ -110,8 +118,8 @@ async def test_slack_presses_are_told_by_their_titles(
         {"type": "timepicker", "selected_time": "13:37"},
     ):
         await customer.press({"actions": [action]})
-    words = await end_of_samples(customer, thandi, handoff_id)
-    assert words == ["The red one", "Red", "Red, Blue", "Typed", "13:37"]
+    read = await end_of_samples(customer, thandi, handoff_id)
+    assert read == ["The red one", "Red", "Red, Blue", "Typed", "13:37"]
     await give_back(rasa, thandi, customer, handoff_id)
 
 

@@ -117,7 +117,7 @@ def google(name: str, message: dict[str, Any], read_as: str, *parts: str, **more
 def webex(name: str, text: str | None, files: Sequence[str], read_as: str, *parts: str, **more: Any) -> Sample:
     def body(customer: OnWebexTeams, id: str) -> Any:
         customer.vendors.webex_messages[f"m{id}"] = customer.place, text
-        customer.vendors.webex_files[f"m{id}"] = list(files)
+        customer.vendors.webex_files[f"m{id}"] = [file.replace("URL", customer.vendors.url) for file in files]
         data = {"id": f"m{id}", "roomId": customer.place}
         event = "updated" if more.get("only_live") else "created"
         return {"id": "hook", "resource": "messages", "event": event, "created": id, "data": data}
@@ -179,11 +179,14 @@ DENT = {
     "mimetype": "image/jpeg",
     "size": 9,
     "mode": "hosted",
-    "url_private": "https://files.slack.com/files-pri/T1-F1/dent.jpg",
-    "url_private_download": "https://files.slack.com/files-pri/T1-F1/download/dent.jpg",
+    "url_private": "URL/slackfiles/T1-F1/dent.jpg",
+    "url_private_download": "URL/slackfiles/T1-F1/download/dent.jpg",
 }
-CDN = "https://scontent.xx.fbcdn.net/v/dent.jpg?oh=1"
-MMS = "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1"
+STICKER = "URL/cdn/sticker.png?oh=1"
+VOICE = "URL/cdn/voice.ogg"
+CDN = "URL/cdn/dent.jpg?oh=1"
+MMS = "URL/twilio/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME"
+VISITORS = "URL/rocketchat/file-upload/f2/invoice.pdf?rc_token=1"
 CHAT_FILE = "https://chat.google.com/api/get_attachment_url?id=1"
 FILE_ID = "znana1194bfnxqhbxxcsgqeado"
 
@@ -244,7 +247,7 @@ SAMPLES = [
                 "emoji": "😀",
             }
         },
-        "[Image: sticker 😀]",
+        "[Image: sticker 😀.jpg]",
         "image",
     ),
     telegram(
@@ -375,13 +378,13 @@ SAMPLES = [
     on_slack(
         "file",
         {"subtype": "file_share", "text": "", "files": [DENT]},
-        f"[Image: dent.jpg {DENT['url_private_download']}]",
+        "[Image: dent.jpg]",
         "image",
     ),
     on_slack(
         "file with words",
         {"subtype": "file_share", "text": "1 &lt; 2", "files": [DENT]},
-        f"1 < 2 [Image: dent.jpg {DENT['url_private_download']}]",
+        "1 < 2 [Image: dent.jpg]",
         "text",
         "image",
         for_bot="1 < 2",
@@ -389,7 +392,7 @@ SAMPLES = [
     on_slack(
         "file of another company",
         {"subtype": "file_share", "text": "", "files": [{"id": "F2", "file_access": "check_file_info"}]},
-        "[Attachment: a file]",
+        "[Attachment: application/pdf]",
         "file",
     ),
     on_slack(
@@ -398,10 +401,10 @@ SAMPLES = [
             "subtype": "file_share",
             "text": "",
             "files": [
-                {"id": "F3", "name": "audio.m4a", "mimetype": "audio/mp4", "url_private": "https://files.slack.com/a"}
+                {"id": "F3", "name": "audio.m4a", "mimetype": "audio/mp4", "url_private": "URL/slackfiles/voice"}
             ],
         },
-        "[Audio: audio.m4a https://files.slack.com/a]",
+        "[Audio: audio.m4a.ogg]",
         "audio",
     ),
     on_slack(
@@ -411,12 +414,12 @@ SAMPLES = [
     ),
     on_slack("own file", {"subtype": "file_share", "text": "", "user": "UBOT", "files": [DENT]}, ""),
     messenger(
-        "picture", [attached({"type": "image", "payload": {"url": CDN}})], [f"[Image: {CDN}]"], "image", for_bot=CDN
+        "picture", [attached({"type": "image", "payload": {"url": CDN}})], ["[Image: image/jpeg]"], "image", for_bot=CDN
     ),
     messenger(
         "two pictures and words",
         [attached({"type": "image", "payload": {"url": CDN}}, {"type": "image", "payload": {"url": CDN}}, text="Look")],
-        [f"Look [Image: {CDN}] [Image: {CDN}]"],
+        ["Look [Image: image/jpeg] [Image: image/jpeg]"],
         "text",
         "image",
         "image",
@@ -424,25 +427,29 @@ SAMPLES = [
     ),
     messenger(
         "file",
-        [attached({"type": "file", "payload": {"url": "https://cdn.fbsbx.com/v/invoice%201.pdf?oh=1"}})],
-        ["[Attachment: invoice 1.pdf https://cdn.fbsbx.com/v/invoice%201.pdf?oh=1]"],
+        [attached({"type": "file", "payload": {"url": "URL/cdn/invoice%201.pdf?oh=1"}})],
+        ["[Attachment: invoice 1.pdf]"],
         "file",
-        for_bot="https://cdn.fbsbx.com/v/invoice%201.pdf?oh=1",
+        for_bot="URL/cdn/invoice%201.pdf?oh=1",
     ),
     messenger(
-        "voice note", [attached({"type": "audio", "payload": {"url": CDN}})], [f"[Audio: {CDN}]"], "audio", for_bot=CDN
+        "voice note",
+        [attached({"type": "audio", "payload": {"url": VOICE}})],
+        ["[Audio: audio/ogg]"],
+        "audio",
+        for_bot=VOICE,
     ),
     messenger(
         "sticker",
         [
             attached(
-                {"type": "image", "payload": {"url": CDN, "sticker_id": 369}},
-                {"type": "sticker", "payload": {"url": CDN, "sticker_id": 369}},
+                {"type": "image", "payload": {"url": STICKER, "sticker_id": 369}},
+                {"type": "sticker", "payload": {"url": STICKER, "sticker_id": 369}},
             )
         ],
-        [f"[Image: sticker {CDN}]"],
+        ["[Image: sticker.jpg]"],
         "image",
-        for_bot=CDN,
+        for_bot=STICKER,
     ),
     messenger("sticker alone", [attached({"type": "sticker", "payload": {"sticker_id": 369}})], ["[Sticker]"]),
     messenger(
@@ -510,8 +517,8 @@ SAMPLES = [
     messenger("receipts", [{"read": {"watermark": 1}}, {"delivery": {"watermark": 1}}], []),
     twilio(
         "picture with words",
-        {"Body": "The dent", "NumMedia": "1", "MediaUrl0": MMS, "MediaContentType0": "image/jpeg"},
-        f"The dent [Image: {MMS}]",
+        {"Body": "The dent", "NumMedia": "1", "MediaUrl0": MMS + "1", "MediaContentType0": "image/jpeg"},
+        "The dent [Image: image/jpeg]",
         "text",
         "image",
         for_bot="The dent",
@@ -520,12 +527,12 @@ SAMPLES = [
         "two files",
         {
             "NumMedia": "2",
-            "MediaUrl0": MMS,
+            "MediaUrl0": MMS + "voice",
             "MediaContentType0": "audio/ogg",
-            "MediaUrl1": MMS,
+            "MediaUrl1": MMS + "invoice",
             "MediaContentType1": "text/vcard",
         },
-        f"[Audio: {MMS}] [Attachment: {MMS}]",
+        "[Audio: audio/ogg] [Attachment: application/pdf]",
         "audio",
         "file",
         for_bot="",
@@ -552,14 +559,12 @@ SAMPLES = [
     mattermost(
         "file with words",
         {"text": "@bot The dent", "file_ids": FILE_ID},
-        "The dent [Attachment: URL/files/" + FILE_ID + "]",
+        "The dent [Image: image/jpeg]",
         "text",
-        "file",
+        "image",
         for_bot="The dent",
     ),
-    mattermost(
-        "file", {"text": "@bot", "file_ids": FILE_ID}, "[Attachment: URL/files/" + FILE_ID + "]", "file", for_bot="@bot"
-    ),
+    mattermost("file", {"text": "@bot", "file_ids": FILE_ID}, "[Image: image/jpeg]", "image", for_bot="@bot"),
     rocketchat(
         "file",
         lambda id: {
@@ -571,7 +576,7 @@ SAMPLES = [
                 "attachments": [{"description": "The dent"}],
             },
         },
-        ["The dent [Image: dent.jpg URL/file-upload/f1/dent.jpg]"],
+        ["The dent [Image: dent.jpg]"],
         "text",
         "image",
         for_bot="",
@@ -585,30 +590,30 @@ SAMPLES = [
                 "msg": "",
                 "file": {"_id": "f2", "name": "a.pdf"},
                 "fileUpload": {
-                    "publicFilePath": "https://chat.example.org/file-upload/f2/a.pdf?token=1",
+                    "publicFilePath": VISITORS,
                     "type": "application/pdf",
                     "size": 9,
                 },
             }
         ],
-        ["[Attachment: a.pdf https://chat.example.org/file-upload/f2/a.pdf?token=1]"],
+        ["[Attachment: a.pdf]"],
         "file",
         for_bot="",
     ),
     webex(
         "file",
         None,
-        ["https://webexapis.com/v1/contents/c1"],
-        "[Attachment: https://webexapis.com/v1/contents/c1]",
-        "file",
+        ["URL/webex/v1/contents/c1"],
+        "[Image: image/jpeg]",
+        "image",
     ),
     webex(
         "file with words",
         "The dent",
-        ["https://webexapis.com/v1/contents/c1"],
-        "The dent [Attachment: https://webexapis.com/v1/contents/c1]",
+        ["URL/webex/v1/contents/c1"],
+        "The dent [Image: image/jpeg]",
         "text",
-        "file",
+        "image",
         for_bot="The dent",
     ),
     webex("edit", "I mean it", [], "[Edited: I mean it]", only_live=True),
@@ -622,11 +627,11 @@ SAMPLES = [
                 {"contentType": "text/html", "content": "<p>Look</p>"},
                 {
                     "contentType": "image/png",
-                    "contentUrl": "https://smba.trafficmanager.net/emea/v3/attachments/a/views/original",
+                    "contentUrl": "URL/teams/v3/attachments/a/views/original",
                 },
             ],
         },
-        "Look [Image: https://smba.trafficmanager.net/emea/v3/attachments/a/views/original]",
+        "Look [Image: image/jpeg]",
         "text",
         "image",
         for_bot="Look",
@@ -640,14 +645,14 @@ SAMPLES = [
                     "contentUrl": "https://contoso.sharepoint.com/personal/a/Documents/a.pdf",
                     "name": "a.pdf",
                     "content": {
-                        "downloadUrl": "https://contoso.sharepoint.com/download?tempauth=1",
+                        "downloadUrl": "SHAREPOINT/sharepoint/invoice?tempauth=1",
                         "uniqueId": "1",
                         "fileType": "pdf",
                     },
                 }
             ]
         },
-        "[Attachment: a.pdf https://contoso.sharepoint.com/download?tempauth=1]",
+        "[Attachment: a.pdf]",
         "file",
         for_bot="",
     ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.rasa.channels.file_stand_ins import SHOWN
 from tests.rasa.channels.vendor_limits import refusal, too_fast
+from tests.support.photos import photo
 
 TEAMS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 RASA_KEY = "a key of the Rasa channel's service, long enough for HS256"
@@ -78,6 +81,10 @@ class Vendors:
 
     async def _answer(self, request: web.Request) -> web.Response:
         vendor, path = request.match_info["vendor"], request.match_info["path"]
+        if FILE_PATHS.search(f"{vendor}/{path}"):
+            header, shown = SHOWN.get(vendor, ("", ""))
+            has_right = not header or request.headers.get(header) == shown
+            return web.Response(body=content_at(path)) if has_right else web.Response(status=401)
         call = Call(vendor, path, _read(await request.text()))
         status, answer = self._respond(call)
         if vendor in self._awaited:
@@ -115,12 +122,18 @@ class Vendors:
     def _telegram(self, call: Call) -> tuple[int, Any]:
         method = call.path.rpartition("/")[2].lower()
         chat = {"id": int(call.body.get("chat_id", 0)), "type": "private"}
+        file = {"file_id": "f", "file_unique_id": "u", "file_path": f"documents/{call.body.get('file_id')}"}
         results = {
+            "getfile": file,
             "getme": {"id": 1, "is_bot": True, "first_name": "Bot", "username": "karoo_bot"},
             "setwebhook": True,
         }
         said = {"message_id": 1, "date": 0, "chat": chat, "text": call.body.get("text")}
         return 200, {"ok": True, "result": results.get(method, said)}
+
+    def _slack(self, call: Call) -> tuple[int, Any]:
+        address = f"{self.url}/slackfiles/{call.body.get('file')}/invoice"
+        return 200, {"ok": True, "file": {"url_private_download": address}}
 
     def _twilio(self, call: Call) -> tuple[int, Any]:
         return 201, {"sid": "SM1", "body": call.body.get("Body"), "status": "queued"}
@@ -165,6 +178,21 @@ class Vendors:
     def to(self, vendor: str) -> list[Call]:
         """Return the messages that this vendor was asked to pass to customers, in order."""
         return [call for call in list(self.calls) if call.vendor == vendor and is_message(call)]
+
+
+FILE_PATHS = re.compile(
+    r"^(slackfiles|cdn|sharepoint)/|^telegram/file/|/Media/ME|^webex/v1/contents/|/files/\w{26}$|/file-upload/|^teams/v3/attachments/"
+)
+"""The paths of customers' files."""
+MARKS = {"invoice": b"%PDF-1.4", "BQAC": b"%PDF-1.4", "voice": b"OggS" + bytes(40), "AwAC": b"OggS" + bytes(40)}
+FILMS = ("BAAC", "CgAC")
+
+
+def content_at(path: str) -> bytes:
+    """Return what a file has in it, by a mark in its path; a photo without one."""
+    if any(film in path for film in FILMS):
+        return b"\0\0\0\x18ftypmp42" + bytes(100)
+    return next((content for mark, content in MARKS.items() if mark in path), photo((64, 48)))
 
 
 MESSAGE_PATHS = (

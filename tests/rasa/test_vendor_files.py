@@ -46,16 +46,9 @@ def settings(url: str) -> dict[str, Any]:
 
 @pytest_asyncio.fixture
 async def stand_ins(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FileStandIns]:
-    """The vendors' stand-ins, with the paths of this test's vendors in front of the vendors' own."""
+    """The vendors' stand-ins."""
     async with FileStandIns() as files:
         files.redirect(monkeypatch)
-        for name in ("TWILIO_FILE", "WEBEX_FILE"):
-            own = getattr(file_sources, name)
-            monkeypatch.setattr(
-                file_sources,
-                name,
-                type("Below", (), {"fullmatch": lambda _, path, own=own: own.fullmatch(path[path.index("/", 1) :])})(),
-            )
         yield files
 
 
