@@ -17,7 +17,7 @@ from rasa_handoff.cli.project import Project, read_yaml, shaped
 from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
-from rasa_handoff.protocol.channel_capabilities import STOCK_CHANNELS
+from rasa_handoff.protocol.channel_capabilities import STOCK, STOCK_CHANNELS
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 from rasa_handoff.protocol.errors import HandoffError, MarkerError, SettingsError
 from rasa_handoff.protocol.markers import OptionsRequest, read_directives, read_marker
@@ -25,7 +25,7 @@ from rasa_handoff.protocol.markers import OptionsRequest, read_directives, read_
 OUT_OF_SCOPE: Final = "out_of_scope"
 """Rasa's name for the intent of requests that a bot can't fulfil."""
 
-WEB_CHANNELS: Final = ("socketio", "rest", "callback")
+WEB_CHANNELS: Final = tuple(one.name for one in STOCK if one.own_client)
 """Channels whose customers are identified by an id that they send themselves."""
 
 

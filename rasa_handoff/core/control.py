@@ -25,6 +25,7 @@ from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.message_parts import TextPart, in_words
 from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, NoticeBody, UnpauseBody
 from rasa_handoff.protocol.payloads import MessageStatusPayload
 from rasa_handoff.protocol.values import Speaker, Status
@@ -140,9 +141,15 @@ def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
     said = AgentSaidBody(
         handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent, parts=event.parts
     )
-    values = {"agent": event.agent, "text": event.text}
+    beside = tuple(part for part in event.parts if not isinstance(part, TextPart))
+    text = in_words(part for part in event.parts if isinstance(part, TextPart)) if beside else event.text
     answer = TellCustomer(
-        speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values, agent=event.agent
+        speaker=Speaker.AGENT,
+        id=event.id,
+        response=names.UTTER_REPLY,
+        values={"agent": event.agent, "text": text},
+        agent=event.agent,
+        parts=beside,
     )
     return answer, WriteTracker(body=said)
 

@@ -18,7 +18,8 @@ class TellCustomer(Value, frozen=True):
     """Send a message to the customer.
 
     Exactly one of three is given: the ``text`` of a speaker, a ``response`` of the domain with its ``values``, or a complete
-    Rasa ``message``. ``agent``: the agent's name, if it is an agent who speaks. ``parts``: what the ``text`` has beside it.
+    Rasa ``message``. ``agent``: the agent's name, if it is an agent who speaks. ``parts``: what the ``text``
+    or the ``response`` has beside it.
     """
 
     speaker: Speaker

@@ -283,6 +283,8 @@ class Customers:
         message, body = _in_paragraphs(message), entry.read(CustomerBody)
         if body.response is None:
             return {**message, PARTS: valid(body.parts or (TextPart(text=body.text or ""),))}
+        if body.parts:  # the answer to a message that was left
+            return {**message, PARTS: valid((TextPart(text=str(message.get("text") or "")), *body.parts))}
         # What a project shows beside a notice of its own is understood as its payload only, which Rasa's lines have.
         is_fitted = body.response in QUESTIONS or body.response == names.UTTER_INSTEAD or not own_buttons(message)
         return {**message, PARTS: None} if is_fitted else message

@@ -149,6 +149,25 @@ async def test_an_agent_answers_a_left_message(serve: Any, desk: DeskServer) -> 
             assert answers[-1] == "Hello."
 
 
+async def test_an_answer_to_a_left_message_has_its_parts(serve: Any, desk: DeskServer) -> None:
+    async with serve() as rasa:
+        await begun(rasa)
+        await rasa.texts("my parcel is wet")
+        await rasa.texts("no")
+        await back_at_bot(rasa)
+        async with ScriptedAgent(desk.url, "thandi@example.com") as thandi:
+            left = (await thandi.hears("ready"))["messages"]
+            colours = [{"title": "Red", "payload": "/red"}, {"title": "Blue", "payload": "/blue"}]
+            parts = [{"type": "text", "text": "Which one?"}, {"type": "buttons", "buttons": colours}]
+            said = {"handoff_id": left[0]["handoff_id"], "id": "a", "text": "Which one? [Red] [Blue]", "parts": parts}
+            assert (await thandi.ask("message", **said))["ok"]
+            await thandi.hears("message.status", status="waiting")
+            answers = await rasa.say("hello")
+            shown = next(one for one in answers if one.get("buttons"))
+            assert shown["text"] == "Thandi has answered your message: Which one?"
+            assert shown["buttons"] == colours
+
+
 async def test_a_message_is_left_on_a_page(serve: Any, desk: DeskServer) -> None:
     async with serve() as rasa, ScriptedCustomer(rasa.url) as page:
         await connected(rasa)
