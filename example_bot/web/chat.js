@@ -4,15 +4,19 @@
  * what such a page needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
- * quick-reply, reply-link, picture, file, audio, video, card, place, send-place, no-place, suggestion,
+ * quick-reply, reply-link, picture, file, audio, video, card, place, send-place, no-place, attach, attach-input, chosen, chosen-file
+ * (data-state: sending, there, failed), chosen-out, chosen-again, suggestion,
  * new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
  * connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
 import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
 import { createItem, updateItem } from "./message-items.js";
-import { contentOf } from "./message-content.js";
-import { rasaAddress, RasaSocket } from "./rasa-socket.js";
+import { CustomerFiles } from "./customer-files.js";
+import { listenForFiles } from "./file-drop.js";
+import { FileSending } from "./file-sending.js";
+import { contentOf, keptMedia } from "./message-content.js";
+import { filesAddress, rasaAddress, RasaSocket } from "./rasa-socket.js";
 import { language, t, translate } from "./texts.js";
 import { isolate } from "./text-direction.js";
 import { TypingIndicator } from "./typing-indicator.js";
@@ -56,6 +60,7 @@ const socket = new RasaSocket(rasaAddress(), () => storage.conversation, {
   onActive,
   onToken,
 });
+const files = new CustomerFiles(find("#chosen"), beginSending, onFilesChanged);
 const indicator = new TypingIndicator((on) => socket.sendTyping(on));
 
 /** @param {Connection} state */
@@ -143,7 +148,7 @@ async function sendUnsent() {
   if (sending) return;
   sending = true;
   for (let next = firstUnsent(); next && connection === "online"; next = firstUnsent()) {
-    const outcome = await socket.sendMessage(next.id, next.message, next.parts);
+    const outcome = await socket.sendMessage(next.id, next.message, next);
     if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
     else if (next.id === storage.conversation.leaving) left();
     else settle(next.id, outcome === "accepted");
@@ -155,7 +160,7 @@ async function sendUnsent() {
 function firstUnsent() {
   const { lines, leaving } = storage.conversation;
   const line = lines.find((one) => one.sent === false && !one.refused);
-  if (line) return { id: String(line.id), message: line.message ?? line.text, parts: line.parts };
+  if (line) return { id: String(line.id), message: line.message ?? line.text, parts: line.parts, files: line.files };
   return leaving ? { id: leaving, message: LEAVE } : undefined;
 }
 
@@ -302,14 +307,38 @@ function grow() {
   field.style.height = `${field.scrollHeight + 2}px`;
 }
 
+/** Whether the customer has pressed Send while files were on their way. */
+let sendsWhenReady = false;
+
 function submit() {
   const text = field.value.trim();
   const length = [...text].length;
-  if (!text || warnIfTooLong(length)) return;
+  if ((!text && !files.some) || warnIfTooLong(length)) return;
+  sendsWhenReady = !files.ready;
+  if (sendsWhenReady) return;
   field.value = "";
   indicator.stop();
   grow();
-  send(text);
+  const kept = files.take();
+  if (!kept.length) return send(text);
+  const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text, at: Date.now(), sent: false };
+  add({ ...line, media: kept.map(keptMedia), files: kept.map(({ id }) => id) });
+  void sendUnsent();
+}
+
+/** @param {File} file @param {(share: number) => void} report */
+function beginSending(file, report) {
+  return new FileSending(filesAddress(), storage.conversation, file, report);
+}
+
+function onFilesChanged() {
+  if (sendsWhenReady && files.ready) submit();
+}
+
+/** @param {Iterable<File>} chosen */
+function addFiles(chosen) {
+  files.add(chosen);
+  field.focus({ preventScroll: true });
 }
 
 /** Return whether a message is too long to be sent, and say so on the page. @param {number} length */
@@ -367,6 +396,7 @@ function left() {
 }
 
 function startAgain() {
+  files.clear();
   storage.startAgain();
   draw();
   onConnection("connecting");
@@ -378,6 +408,13 @@ find("#write").addEventListener("submit", (event) => (event.preventDefault(), su
 find("#start-again").addEventListener("click", askToStartAgain);
 find("#end").addEventListener("click", askToEnd);
 find("#place").addEventListener("click", sendPlace);
+const fileInput = /** @type {HTMLInputElement} */ (find("#files"));
+find("#attach").addEventListener("click", () => fileInput.click());
+fileInput.addEventListener("change", () => {
+  addFiles([...(fileInput.files ?? [])]);
+  fileInput.value = "";
+});
+listenForFiles(field, find("main"), () => connection !== "refused", addFiles);
 find('[data-testid="leave-yes"]').addEventListener("click", leave);
 find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {

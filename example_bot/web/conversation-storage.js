@@ -46,11 +46,11 @@ function load() {
 
 /** @param {any} value @returns {value is import("./message-items.js").Line} */
 function isLine(value) {
-  const { who, text, at, replies, media, cards, parts, link, image, id, message, speaker } = value ?? {};
+  const { who, text, at, replies, media, cards, parts, files, link, image, id, message, speaker } = value ?? {};
   const optional = [link, image, id, message].every((one) => one === undefined || typeof one === "string");
   const listFits = (/** @type {any} */ list, /** @type {(one: any) => boolean} */ fits) =>
     list === undefined || (Array.isArray(list) && list.every(fits));
-  const listsFit = listFits(replies, isReply) && listFits(media, isMedia) && listFits(cards, isCard) && listFits(parts, isSentPart);
+  const listsFit = listFits(replies, isReply) && listFits(media, isMedia) && listFits(cards, isCard) && listFits(parts, isSentPart) && listFits(files, (id) => typeof id === "string");
   const partsFit = optional && listsFit && (speaker === undefined || isSpeaker(speaker));
   return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && partsFit;
 }

@@ -81,6 +81,19 @@ function wordsOf(payload) {
   return [title, subtitle, item_url ?? url ?? src ?? image_url].filter((one) => typeof one === "string").join("\n");
 }
 
+const SHOWN = /^image\/(jpeg|png|gif)$|^(audio|video)\//;
+
+/**
+ * Return a file that Rasa keeps as the page shows it.
+ *
+ * @param {{name?: string, type?: string, size?: number, url: string}} kept
+ * @returns {Media}
+ */
+export function keptMedia({ name, type = "", size, url }) {
+  const kind = SHOWN.test(type) ? /** @type {Kind} */ (type.split("/")[0]) : "file";
+  return { kind, src: url, ...(name === undefined ? {} : { name }), ...(size === undefined ? {} : { size }) };
+}
+
 /** Return where a place of these words is shown; null if they tell none. @param {string} text */
 export function placeIn(text) {
   const [, latitude, longitude] = DEGREES.exec(text) ?? [];

@@ -15,9 +15,9 @@ import { t } from "./texts.js";
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken. `who` "bot" is the bot's
- * side: a `speaker` says that it is an agent, or a notice. `parts` is what the customer sent beside words. `image` and `link` are of an older version of this page.
+ * side: a `speaker` says that it is an agent, or a notice. `parts` and `files` (their ids) are what the customer sent beside words. `image` and `link` are of an older version of this page.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
- *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], parts?: SentPart[], image?: string, link?: string, speaker?: Speaker}} Line
+ *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], parts?: SentPart[], files?: string[], image?: string, link?: string, speaker?: Speaker}} Line
  */
 
 /**

@@ -58,6 +58,11 @@ export function rasaAddress() {
   return near ? asked : usual;
 }
 
+/** Where a page adds files to its conversation. */
+export function filesAddress() {
+  return new URL("webhooks/socketio/handoff/media", `${rasaAddress().replace(/\/+$/, "")}/`).href;
+}
+
 export class RasaSocket {
   /**
    * @param {string} address
@@ -130,12 +135,12 @@ export class RasaSocket {
    *
    * @param {string} id
    * @param {string} message
-   * @param {object[]} [parts] what it has beside words
+   * @param {{parts?: object[], files?: string[]}} [beside] what it has beside words; files by their ids
    * @returns {Promise<Outcome>}
    */
-  async sendMessage(id, message, parts) {
+  async sendMessage(id, message, { parts, files } = {}) {
     try {
-      const body = { message, session_id: this.session(), id, ...(parts && { parts }) };
+      const body = { message, session_id: this.session(), id, ...(parts && { parts }), ...(files && { metadata: { handoff_media: files } }) };
       const answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck("user_uttered", body);
       // Rasa's own channel acknowledges with nothing.
       if (answer?.ok === false) return RETRY_LATER.includes(answer.code) ? "unknown" : "refused";

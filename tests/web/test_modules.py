@@ -44,7 +44,14 @@ def test_the_socket_listens_to_every_event_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["links.js", "text-direction.js", "typing-indicator.js", "vendor/socket.io-client-4.8.4.MIT.esm.min.js"]
+    "name",
+    [
+        "file-drop.js",
+        "links.js",
+        "text-direction.js",
+        "typing-indicator.js",
+        "vendor/socket.io-client-4.8.4.MIT.esm.min.js",
+    ],
 )
 def test_both_pages_have_the_same_copy(name: str) -> None:
     assert (ROOT / STATIC / name).read_bytes() == (ROOT / "example_bot" / "web" / name).read_bytes()

@@ -141,7 +141,8 @@ class CustomerMedia:
         if files:
             words = (message.text or "").strip()
             message.text = words or in_words(files)
-            message_facts().said = VendorMessage(words=words, parts=files)
+            beside = message_facts().said.parts
+            message_facts().said = VendorMessage(words=words, parts=(*beside, *files))
 
     async def _fetch(self, request: Request, id: str) -> HTTPResponse | None:
         library = self._library

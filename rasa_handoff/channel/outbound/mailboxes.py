@@ -22,7 +22,7 @@ from rasa_handoff.channel.outbound.response_batch import ResponseBatch, Response
 from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.relay.relay import CUSTOMER, Relay
@@ -160,6 +160,9 @@ class Mailboxes:
         before = len(output.messages)
         try:
             await self._batches.add_entry(batch, entry.lane, entry)
+        except Unreachable as problem:
+            log.debug("A message for %s can't be given now: %s", short_id(entry.lane), problem)
+            return False
         except Exception:
             log.exception("A message for %s can't be given now; it waits for the next request.", short_id(entry.lane))
             return False
@@ -177,6 +180,8 @@ class Mailboxes:
         if method.channel.name() not in self._channels or self._closed:
             return False
         lane, now = entry.lane, time.monotonic()
+        if any(reader.given < entry.key for reader in self._readers.get(lane, ())):
+            self._wake(lane)  # what couldn't be given before, such as a file that had to be fetched first
         if self._relay.store.shared:
             await self._tell_others(lane)
         elif lane not in self._readers and now - self._left.get(lane, -math.inf) >= NAMED_WITHIN:

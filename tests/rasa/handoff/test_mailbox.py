@@ -21,6 +21,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
+from tests.rasa.channels.test_customer_media import PDF, uploaded
 from tests.rasa.handoff.conftest import credentials
 from tests.support.npm import program
 from tests.support.paths import ROOT
@@ -357,6 +358,26 @@ async def test_the_agent_learns_after_a_moment_that_a_client_names_nothing_or_ha
     await client.fetch(wait=0)
     await thandi.hears("message.status", message_id="w-1", status="delivered")
     assert statuses(thandi, "w-1") == ["waiting", "delivered"]
+
+
+async def test_an_agents_file_comes_at_once_with_its_address(
+    rasa: RasaServer, thandi: ScriptedAgent, desk: DeskServer
+) -> None:
+    client = Client(rasa)
+    handoff_id = await client.is_live(thandi)
+    media = await uploaded(desk, thandi, handoff_id, PDF, "invoice.pdf")
+    asked = asyncio.ensure_future(client.fetch())
+    await eventually(lambda: waiting(rasa) == 1)
+    answer = await thandi.ask(
+        "message", handoff_id=handoff_id, id="w-1", text="", parts=[{"type": "file", "media": media}]
+    )
+    assert answer["ok"], answer
+    (message,) = (await within(asked, 10)).body
+    payload = message["attachment"]["payload"]
+    assert (payload["name"], message["id"]) == ("invoice.pdf", "w-1")
+    assert payload["src"].startswith("/webhooks/rest/handoff/media/")
+    async with rasa.http.get(rasa.url + payload["src"]) as given:
+        assert await given.read() == PDF
 
 
 async def test_what_is_for_another_channel_of_the_customers_isnt_given(rasa: RasaServer, thandi: ScriptedAgent) -> None:
