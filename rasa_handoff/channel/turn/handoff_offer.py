@@ -14,9 +14,11 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.handoff_request import Happened, complete_request, intent_of, up_to
+from rasa_handoff.core.channel_presentation import presentation_of
 from rasa_handoff.core.fitting_offer import fitting
 from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.channel_capabilities import for_recipient
 from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -185,7 +187,7 @@ class HandoffOffers:
             handoff_id=uuid.uuid4().hex,
             conversation_id=conversation_id,
             bot_id=self._settings.bot_id,
-            channel=Channel(name=channel, push=self._delivery_methods[channel].push),
+            channel=self._channel(conversation_id, channel),
             department=request.department,
             default_department=self._settings.default_department,
             agent=request.agent,
@@ -196,6 +198,12 @@ class HandoffOffers:
             language=request.language,
             bot=BotState(settable=self._settable()),
         )
+
+    def _channel(self, conversation_id: str, name: str) -> Channel:
+        able = for_recipient(self._delivery_methods[name].capabilities, conversation_id)
+        keeps_files = self._relay.media.library is not None
+        reached = keeps_files and (self._settings.public_url is not None or able.own_client)
+        return Channel(name=name, push=able.push, presentation=presentation_of(able, reached))
 
     def _settable(self) -> tuple[Slot, ...]:
         slots = {slot.name: slot for slot in self._bot.domain.slots}

@@ -1,0 +1,39 @@
+"""What the desk is told of a customer's channel: what it makes of an agent's message (``Presentation`` in protocol/values.py).
+
+It says what ``channel_messages.py`` will do. Of a channel of the project's own only its running output tells that, so nothing is
+said of one.
+"""
+
+from rasa_handoff.protocol.channel_capabilities import OWN, ChannelCapabilities, Takes, Unit
+from rasa_handoff.protocol.values import Presentation
+
+
+def presentation_of(able: ChannelCapabilities, reached: bool) -> Presentation | None:
+    """Return what the desk is told; None for a channel of the project's own.
+
+    ``reached``: whether the files that this side keeps have an address for the channel's customers.
+    """
+    if able.name == OWN.name:
+        return None
+    longest = able.longest_text
+    return Presentation(
+        name=able.name,
+        images=_shown(able, able.images, reached),
+        files=_shown(able, able.files, reached),
+        cards=able.cards.name.lower(),
+        buttons=able.buttons.name.lower(),
+        longest_text=None if longest is None else longest.most,
+        in_bytes=longest is not None and longest.unit is Unit.BYTES,
+        most_buttons=able.most_buttons,
+        longest_title=None if able.longest_title is None else able.longest_title.most,
+        largest_image=able.largest_image,
+        largest_file=able.largest_file,
+        file_types=able.file_types,
+        paragraphs=able.paragraphs,
+        costly=able.costly,
+    )
+
+
+def _shown(able: ChannelCapabilities, takes: Takes, reached: bool) -> str:
+    is_shown = reached and able.images is not Takes.WORDS
+    return takes.name.lower() if is_shown else Takes.WORDS.name.lower()
