@@ -147,10 +147,17 @@ def _messenger_button(button: MessageButton) -> ChannelMessage:
 
 
 def _hero_button(button: MessageButton) -> ChannelMessage:
-    """Return a button of the Bot Framework, whose press is the payload to the bot and the title to the customer."""
+    """Return a button of the Bot Framework, whose press is the payload to the bot and the title to people.
+
+    A press brings back ``text`` and ``value`` alone, so the title is in the value (``channel/vendors/teams_activities.py``).
+    """
     if button.url:
         return {"type": "openUrl", "title": button.title, "value": button.url}
-    said = {"text": button.meaning, "displayText": button.title, "value": button.meaning}
+    said = {
+        "text": button.meaning,
+        "displayText": button.title,
+        "value": {"payload": button.meaning, "title": button.title},
+    }
     return {"type": "messageBack", "title": button.title, **said}
 
 

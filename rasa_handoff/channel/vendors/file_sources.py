@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from rasa.core.channels import botframework
 from rasa.core.channels.channel import InputChannel
 
 from rasa_handoff.channel.vendors import mattermost_posts, slack_events, telegram_updates
@@ -220,6 +219,8 @@ class TeamsFiles(FileSource):
             "grant_type": "client_credentials",
             "scope": "https://api.botframework.com/.default",
         }
+        from rasa.core.channels import botframework  # loaded only where the channel is hosted
+
         where = f"{botframework.MICROSOFT_OAUTH2_URL}/{botframework.MICROSOFT_OAUTH2_PATH}"
         token = text(fields(await post(where, data=asked)).get("access_token"))
         if token is None:

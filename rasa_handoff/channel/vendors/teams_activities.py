@@ -42,10 +42,11 @@ def read_activity(body: VendorFields, _: InputChannel) -> list[VendorMessage]:
         return [change(reaction, id, _as_text(body, reaction))]
     if kind != "message":
         return [VendorMessage(id=id)]
-    words = text(body.get("text"))
+    words, value = text(body.get("text")), body.get("value")
+    if words is not None and text(fields(value).get("payload")) == words:  # a button of ours
+        return [VendorMessage(id=id, words=text(fields(value).get("title")))]
     parts = (*_attached(body), *_places(body))
-    if not parts and words is None:
-        value = body.get("value")  # of a card that was filled in
+    if not parts and words is None:  # a card that was filled in has a value alone
         parts = (CustomPart(json=value),) if value else ()
     return [VendorMessage(id=id, words=words or "" if parts else None, parts=parts)]
 

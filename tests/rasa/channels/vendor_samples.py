@@ -672,6 +672,12 @@ SAMPLES = [
         "location",
         for_bot="",
     ),
+    teams(
+        "press",
+        {"text": "/inform", "value": {"payload": "/inform", "title": "The red one"}},
+        "The red one",
+        for_bot="/inform",
+    ),
     teams("form", {"value": {"size": "XL"}}, "[a message only the chat window can show]", "custom", for_bot=""),
     teams(
         "edit", {"type": "messageUpdate", "text": "I mean it", "timestamp": "1"}, "[Edited: I mean it]", only_live=True
