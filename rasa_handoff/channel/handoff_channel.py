@@ -68,6 +68,7 @@ from rasa_handoff.relay.long_payloads import PREFIX, LongPayloads
 from rasa_handoff.relay.old_handoffs import retention_of
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.relay.taken_pieces import TakenPieces
 from rasa_handoff.store.bus import check_bus
 from rasa_handoff.store.tasks import close_in_time
 
@@ -202,7 +203,7 @@ class HandoffChannel(InputChannel):
         bot = Bot(app)
         self.authentication.knows = bot.knows
         delivery_methods = delivery_methods_of(
-            self.channels, self.settings.delivery_timeout, self._long_payloads.shortened
+            self.channels, self.settings.delivery_timeout, self._long_payloads.shortened, TakenPieces(self.store)
         )
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability, self.desk.takes_messages)

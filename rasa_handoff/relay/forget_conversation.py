@@ -12,6 +12,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.customer_ids import customer_ids, resume_secrets
 from rasa_handoff.relay.inbox import handoff_requests, received
 from rasa_handoff.relay.long_payloads import buttons
+from rasa_handoff.relay.taken_pieces import taken_pieces
 from rasa_handoff.relay.unread_messages import unread
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -21,6 +22,7 @@ TABLES: Final[tuple[Table, ...]] = (
     customer_ids,
     resume_secrets,
     buttons,
+    taken_pieces,
     repository.handoffs,
     repository.conversations,
 )

@@ -14,6 +14,7 @@ from rasa_handoff.relay import (
     long_payloads,
     page_connections,
     repository,
+    taken_pieces,
     turn_leases,
     unread_messages,
 )
@@ -26,7 +27,7 @@ RECORDED: Final = {
     ("platform", 1): "9552abcd7c",
     ("relay", 2): "49c916d1b1",
     ("server", 2): "9874650ea0",
-    ("relay", 3): "43bf8fe94b",
+    ("relay", 3): "f5739a2ac1",
     ("server", 3): "91b0709247",
 }
 """By side and ``SCHEMA``. Until the first release schema 1 may change: write its new fingerprint here. After it raise ``SCHEMA``,
@@ -36,7 +37,16 @@ SIDES = {
     "server": (tables.METADATA, tables.SCHEMA),
     "platform": (memory_tables.metadata, memory_tables.SCHEMA),
 }
-WITH_TABLES = (customer_ids, inbox, long_payloads, page_connections, turn_leases, unread_messages, botlhale_clients)
+WITH_TABLES = (
+    customer_ids,
+    inbox,
+    long_payloads,
+    page_connections,
+    taken_pieces,
+    turn_leases,
+    unread_messages,
+    botlhale_clients,
+)
 """Modules that add tables of their own to a side's metadata when they are imported."""
 OF_THE_STORE = ("meta", "probe")
 """Tables that a store adds when it is made."""

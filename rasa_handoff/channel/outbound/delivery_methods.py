@@ -34,12 +34,12 @@ from rasa_handoff.channel.outbound.fitting import PARTS, fitted
 from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.core.channel_messages import AddressOf, Piece, address_elsewhere
 from rasa_handoff.core.native_messages import ChannelMessage
-from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, Length, capabilities_of
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.message_parts import ButtonsPart, CardPart
 from rasa_handoff.protocol.names import SPEAKER_KEY
+from rasa_handoff.relay.taken_pieces import TakenPieces
 
 if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
     from rasa.core.channels.botframework import BotFrameworkInput
@@ -50,9 +50,6 @@ log = get_log(__name__)
 
 TRY_SECONDS: Final = 10.0
 """Seconds that one attempt to deliver may take: a vendor may take a connection and never answer."""
-
-MOST_REMEMBERED: Final = 10_000
-"""The most messages of which it is remembered how much of them the vendor has taken."""
 
 ReturnData = Mapping[str, Any]
 """Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
@@ -76,8 +73,7 @@ class DeliveryMethod:
     def __init__(self, channel: InputChannel, capabilities: ChannelCapabilities | None = None) -> None:
         self.channel, self._threads = channel, BlockingCalls()
         self.capabilities = capabilities or capabilities_of_channel(channel)
-        # By conversation and id: of how many messages to the vendor how many were taken, if not all.
-        self._progress: dict[tuple[str, str], tuple[int, int]] = Recent(MOST_REMEMBERED)
+        self.taken_pieces = TakenPieces()
         self._not_before = 0.0
 
     @property
@@ -124,15 +120,12 @@ class DeliveryMethod:
         words = {key: value for key, value in message.items() if key != SPEAKER_KEY}
         words = await self._with_short_payloads(conversation_id, words)
         pieces = fitted(output, self.capabilities, conversation_id, words, self.address_of, self.written)
-        progress = self._progress.pop((conversation_id, id), (len(pieces), 0))
-        taken = progress[1] if self.push and progress[0] == len(pieces) else 0
-        ids = ids_of_parts(id, len(pieces))
-        for place in range(taken, len(pieces)):
-            try:
-                await self._send_piece(output, conversation_id, pieces[place], ids[place], speaker)
-            except BaseException:
-                self._progress[conversation_id, id] = (len(pieces), place)
-                raise
+        count, ids = len(pieces), ids_of_parts(id, len(pieces))
+        is_told = count > 1 and self.push  # what goes into an answer is taken as a whole, or isn't
+        for place in range(await self.taken_pieces.of(conversation_id, id, count) if is_told else 0, count):
+            await self._send_piece(output, conversation_id, pieces[place], ids[place], speaker)
+            if is_told:
+                await self.taken_pieces.note(conversation_id, id, count, place + 1)
 
     async def _with_short_payloads(self, conversation_id: str, message: ChannelMessage) -> ChannelMessage:
         """Return the message with buttons whose payload the channel takes: what is too long is kept, and has a key."""
@@ -353,16 +346,21 @@ def may_have_mailbox(channel: InputChannel) -> bool:
 
 
 def delivery_methods_of(
-    channels: Mapping[str, InputChannel], patience: float | None, shorten: Shorten | None = None
+    channels: Mapping[str, InputChannel],
+    patience: float | None,
+    shorten: Shorten | None = None,
+    taken_pieces: TakenPieces | None = None,
 ) -> dict[str, DeliveryMethod]:
     """Return the delivery methods of these channels, by name.
 
     ``patience``: seconds for which a message is tried; no attempt takes longer. None: without end. ``shorten``: keeps payloads
-    that are too long.
+    that are too long. ``taken_pieces``: keeps what vendors have taken; a page knows by itself what it has.
     """
     methods = {name: delivery_method_of(channel) for name, channel in channels.items()}
     for method in methods.values():
         method.shorten = shorten
+        if taken_pieces is not None and not method.by_page:
+            method.taken_pieces = taken_pieces
         if method.try_seconds is not None and patience is not None:
             method.try_seconds = min(method.try_seconds, patience)
     return methods

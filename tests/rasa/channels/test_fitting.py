@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -42,6 +43,27 @@ async def test_what_the_vendor_has_taken_is_not_sent_again(chat: LiveChat, broke
     await eventually(lambda: len(chat.got()) >= before + 3)
     await chat.agent_says(TextPart(text="Four."))
     assert chat.texts(chat.got()[before:]) == [*PARAGRAPHS, "Four."]
+
+
+async def test_after_a_restart_only_the_rest_is_sent(
+    serve: Callable[..., RasaServer], broken: Vendors, thandi: ScriptedAgent, tmp_path: Path
+) -> None:
+    own = {"callback": {"url": f"{broken.url}/callback/callback"}}
+    async with serve(own, tmp_path, bot_id="again") as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        chat = await LiveChat(BY_NAME["callback"], rasa, broken, thandi).begin()
+        before = len(chat.got())
+        broken.takes["callback"] = 2
+        await chat.agent_says(TextPart(text="\n\n".join(PARAGRAPHS)), fetch=False)
+        await eventually(lambda: "callback" in broken.failing)
+    broken.mend()
+    async with serve(own, tmp_path, bot_id="again") as rasa:
+        await eventually(lambda: len(chat.got()) >= before + 3)
+        chat.rasa = rasa
+        await eventually(lambda: rasa.channel.desk.connected)
+        await chat.agent_says(TextPart(text="Four."))
+        assert chat.texts(chat.got()[before:]) == [*PARAGRAPHS, "Four."]
+        await chat.end()
 
 
 @pytest.mark.parametrize("able", VENDORS, ids=lambda able: able.name)
