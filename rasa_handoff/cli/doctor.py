@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rasa_handoff.cli import check_databases, check_installed, check_platforms, check_project, check_surroundings
+from rasa_handoff.cli import (
+    check_databases,
+    check_installed,
+    check_media,
+    check_platforms,
+    check_project,
+    check_surroundings,
+)
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.errors import HandoffError
@@ -29,6 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_surroundings.check_tracker_store,
     check_surroundings.check_workers,
     check_databases.check_relays_database,
+    check_media.check_media,
     check_installed.check_requirements,
     check_installed.check_versions,
     check_surroundings.check_action_server,

@@ -156,7 +156,10 @@ class MediaForServer:
         return entry.body if parts == message.parts else _as_body(entry.body, parts)
 
     async def _offer(self, lane: str, entry: Entry, largest: int | None) -> dict[str, Any]:
-        """Return an offer whose customer's files are on their way: each is named by the id that it has, or will have."""
+        """Return an offer whose files are on their way: each is named by the id that it has, or will have.
+
+        An agent's are brought too, for a server that has lost its database; those that aren't here it may have.
+        """
         lines = [read(Line, line) for line in entry.body["transcript"]]
         found: dict[Media, asyncio.Task[Media | str]] = {}
 
@@ -168,15 +171,20 @@ class MediaForServer:
         async def put(media: Media, words: str) -> Media | str:
             return found[media].result() if found[media].done() else await self._named(lane, media)
 
-        customers = [line for line in lines if line.speaker is Speaker.CUSTOMER and line.parts]
-        for line in customers:
+        async def put_if_there(media: Media, words: str) -> Media | str:
+            got = media if media.id is None else await put(media, words)
+            return media if isinstance(got, str) else got
+
+        puts = {Speaker.CUSTOMER: put, Speaker.AGENT: put_if_there}
+        spoken = [line for line in lines if line.speaker in puts and line.parts]
+        for line in spoken:
             await with_each_media(line.parts, begin)
         if found:
             self._following |= set(found.values())
             await asyncio.wait(found.values(), timeout=OFFER_SECONDS)
             for task in found.values():
                 task.add_done_callback(self._following.discard)
-        changed = {id(line): await with_each_media(line.parts, put) for line in customers}
+        changed = {id(line): await with_each_media(line.parts, puts[line.speaker]) for line in spoken}
         transcript = [
             plain(
                 replace(line, parts=changed[id(line)], text=in_words(changed[id(line)]))

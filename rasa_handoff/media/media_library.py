@@ -65,6 +65,8 @@ class MediaLibrary:
         self._store, self._media_store, self._now = store, media_store, now
         self._addresses: SignedAddresses | None = None
         self._coming = asyncio.Semaphore(MOST_COMING)
+        # One at a time, and the others wait outside of the threads, which everything shares that blocks.
+        self._cleaning = asyncio.Semaphore(1)
 
     async def __aenter__(self) -> "MediaLibrary":
         await self._media_store.__aenter__()
@@ -156,7 +158,8 @@ class MediaLibrary:
             raise MediaRefused(DAMAGED, EMPTY)
 
     async def _keep(self, coming: Path, owner: MediaOwner, name: str | None, id: str, is_clean: bool) -> KeptMedia:
-        file, type = await _on_disk(lambda: _cleaned(coming, name, is_clean))
+        async with self._cleaning:
+            file, type = await _on_disk(lambda: _cleaned(coming, name, is_clean))
         size = await _on_disk(lambda: file.stat().st_size)
         kept = KeptMedia(id=id, owner=owner, name=clean_name(name, type), type=type, size=size, at=self._now())
 

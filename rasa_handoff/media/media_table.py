@@ -33,6 +33,8 @@ from rasa_handoff.store.insertions import insert_if_new
 COMING: Final = "coming"
 KEPT: Final = "kept"
 GONE: Final = "gone"
+NOBODYS: Final = {"state": GONE, "bot_id": "", "conversation_id": "", "name": None}
+"""What is left of a row until its file is deleted, which may take until the side runs again: nothing of whose it was."""
 MOST_AT_ONCE: Final = 100
 """Rows that one step of the sweep changes."""
 LONGEST_TYPE: Final = 100
@@ -137,12 +139,11 @@ class MediaTable:
         columns = self.table.c
         here = and_(columns.conversation_id == conversation_id, columns.state != GONE)
         wanted = here if bot_id is None else and_(here, columns.bot_id == bot_id)
-        # A name may say who somebody is.
-        return int(connection.execute(update(self.table).where(wanted).values(state=GONE, name=None)).rowcount)
+        return int(connection.execute(update(self.table).where(wanted).values(**NOBODYS)).rowcount)
 
     def drop_one(self, connection: Connection, id: str) -> None:
         """Mark a file as gone."""
-        connection.execute(update(self.table).where(self.table.c.id == id).values(state=GONE, name=None))
+        connection.execute(update(self.table).where(self.table.c.id == id).values(**NOBODYS))
 
     def drop_unused(self, connection: Connection, before: float, in_use: Any) -> int:
         """Mark some of the files as gone that came before this time and that nothing uses; return how many.
@@ -153,7 +154,7 @@ class MediaTable:
         unused = and_(columns.state == KEPT, columns.at < before, ~in_use)
         ids = connection.execute(select(columns.id).where(unused).limit(MOST_AT_ONCE)).scalars().all()
         if ids:
-            connection.execute(update(self.table).where(columns.id.in_(ids)).values(state=GONE, name=None))
+            connection.execute(update(self.table).where(columns.id.in_(ids)).values(**NOBODYS))
         return len(ids)
 
     def gone(self, connection: Connection, begun_before: float) -> list[str]:

@@ -102,7 +102,7 @@ class RelayMedia:
         self.take: Callable[[str], AsyncGenerator[bytes, None]] | None = None
         self._store, self._now, self._key = store, now, b""
         self._failing: dict[str, tuple[float, float]] = {}
-        """Since when a file can't be had, and when that was noticed last."""
+        """Since when a file can't be had, and when the last attempt ended."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "RelayMedia":
@@ -179,10 +179,11 @@ class RelayMedia:
             MediaRefused: it can't be done.
             Unreachable: it can't be done now.
         """
+        begun = time.monotonic()
         try:
             done = await work
         except Unreachable as problem:  # `MediaAway` among them
-            since, patience = self._note_failure(id), PATIENCE if patience is None else patience
+            since, patience = self._note_failure(id, begun), PATIENCE if patience is None else patience
             if time.monotonic() - since < patience:
                 raise Unreachable(str(problem)) from problem
             log.warning("A picture or file couldn't be had for %g s, and is told in words: %s", patience, problem)
@@ -193,11 +194,10 @@ class RelayMedia:
         self._failing.pop(id, None)
         return done
 
-    def _note_failure(self, id: str) -> float:
-        """Note that a file can't be had now, and return since when."""
-        now = time.monotonic()
-        since, last = self._failing.pop(id, (now, now))
-        self._failing[id] = (now if now - last > GIVEN_UP else since), now
+    def _note_failure(self, id: str, begun: float) -> float:
+        """Note that a file couldn't be had in an attempt that was begun then, and return since when it can't."""
+        since, last = self._failing.pop(id, (begun, begun))
+        self._failing[id] = (begun if begun - last > GIVEN_UP else since), time.monotonic()
         while len(self._failing) > MOST_REMEMBERED:
             del self._failing[next(iter(self._failing))]
         return self._failing[id][0]

@@ -215,6 +215,8 @@ async def test_files_are_swept_with_their_conversation_and_unused_ones_after_a_t
         await side.library.find(kept.id)
     assert await side.content(used.id) == PDF
     assert await side.store.write(lambda connection: TABLE.drop(connection, "lerato")) == 1
+    (row,) = await side.store.write(lambda connection: connection.execute(select(TABLE.table)).all())
+    assert (row.conversation_id, row.name) == ("", None)  # until the file is deleted
     with pytest.raises(MediaMissing):
         await side.library.find(used.id)
     assert await side.sweeper.sweep() == 1

@@ -22,6 +22,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.server.conftest import Server
 from tests.server.peers import Relay, agent_at
 from tests.support.photos import MARKER, photo
+from tests.support.s3_server import S3Server
 
 PDF = b"%PDF-1.7\n" + b"x" * 2_000
 HTML = b"<html><script>alert(1)</script></html>"
@@ -349,3 +350,47 @@ async def test_a_file_that_breaks_off_leaves_nothing(server, relay, desk, tmp_pa
         browser.sendall(head.encode() + b"x" * 10_000)
         await eventually(lambda: files_of(tmp_path))
     await eventually(lambda: not files_of(tmp_path))
+
+
+async def test_files_may_be_in_a_bucket_of_s3(database: str, http, opened) -> None:
+    with S3Server() as s3:
+        one = Server(database, media=s3.address("desk"))
+        await one.start()
+        thandi, karoo = agent_at(one.address), Relay("karoo")
+        opened += [thandi, karoo]
+        await thandi.sign_in()
+        await thandi.connect()
+        await karoo.connect(one.address)
+        handoff = await karoo.initiate(conversation_id="c-1")
+        page = Uploads(http, one, thandi)
+        _, answer = await page.add(handoff, PDF)
+        address = (await page.addresses(handoff, answer["media"]["id"]))[answer["media"]["id"]]
+        assert (await page.fetch(address))[1] == PDF
+        assert (await page.fetch(address, Range="bytes=-4"))[1] == b"xxxx"
+        await one.stop()
+        away = Server(database, media="s3://handoff-media/desk?endpoint_url=http://127.0.0.1:9")
+        away.address = one.address
+        await away.start()
+        try:
+            given, _ = await page.fetch(address)
+            assert (given.status, given.headers["Retry-After"]) == (503, "5")
+            status, answer = await page.add(handoff, PDF)
+            assert (status, answer["code"]) == (503, "away")
+        finally:
+            await away.stop()
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+async def test_a_file_that_one_of_several_servers_took_is_at_each(server, relay, desk, uploads, http, tmp_path) -> None:
+    second = Server(server.database, media=str(tmp_path / "media"))
+    await second.start()
+    try:
+        thandi, karoo = await desk(), await relay()
+        handoff = await karoo.initiate(conversation_id="c-1")
+        _, answer = await uploads(thandi).add(handoff, PDF)
+        id = answer["media"]["id"]
+        address = (await uploads(thandi).addresses(handoff, id))[id]
+        assert (await Uploads(http, second, thandi).fetch(address))[1] == PDF  # the other has the same key
+        assert await relays_file(http, second, id) == (200, PDF)
+    finally:
+        await second.stop()

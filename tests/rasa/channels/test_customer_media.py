@@ -267,6 +267,27 @@ async def test_a_vendor_fetches_it_where_the_settings_say_and_else_the_customer_
             await give_back(rasa, thandi, customer, handoff)
 
 
+async def test_a_full_store_is_told_to_who_sends(
+    serve: Callable[..., RasaServer], desk: DeskServer, thandi: ScriptedAgent, session: str
+) -> None:
+    server = serve({"socketio": {"session_persistence": True}}, bot_id="full")
+    server.credentials["rasa_handoff.HandoffChannel"]["media_limits"] = {"total_bytes": 3_000}
+    async with server as rasa, ScriptedCustomer(rasa.url, session, acks=True) as page:
+        await eventually(lambda: rasa.channel.desk.connected)
+        assert (await added(rasa, session, PDF))[0] == 200
+        status, answer = await added(rasa, session, PDF)
+        assert (status, answer["code"]) == (507, "full")
+        assert "in words" in answer["error"]
+        handoff = await live(page, thandi)
+        media = await uploaded(desk, thandi, handoff, PDF, "invoice.pdf")
+        sent = await sends(thandi, handoff, media, text="Here it is")
+        status = await thandi.hears("message.status", message_id=sent["message"]["id"], status="delivered")
+        assert "there is no room for it" in status["reason"]
+        await page.hears("couldn't be passed on to you (Attachment: invoice.pdf)")
+        await page.hears("Here it is")
+        await resolve(thandi, handoff)
+
+
 # From a vendor
 
 

@@ -392,6 +392,30 @@ def test_the_relays_database_and_its_bus_are_named_and_tried(
     assert f"warn The relay: Nothing comes through the bus {bus} (" in found
 
 
+def test_where_pictures_and_files_are_kept_is_said_and_what_keeps_them_from_customers(handed: Path) -> None:
+    credentials = handed / "credentials.yml"
+    before = credentials.read_text()
+    assert "ok   The Rasa server's pictures and files are in " in command("doctor", str(handed)).stdout
+
+    def found(media: str, channel: str = "telegram") -> str:
+        settings = yaml.safe_load(before)
+        own = settings["rasa_handoff.HandoffChannel"]
+        own["channels"] = {channel: {}}
+        own |= yaml.safe_load(media) or {}
+        credentials.write_text(yaml.safe_dump(settings))
+        return str(command("doctor", str(handed)).stdout)
+
+    assert "customers on telegram get no pictures and files" in found("")
+    assert "get no pictures" not in found("public_url: https://bot.example.org")
+    assert "get no pictures" not in found("", "socketio")
+    assert "keeps no pictures and files (media: off)" in found("media: off")
+    assert "mend rasa_handoff.HandoffChannel: media: The media store's address can't be used" in found("media: 's3://'")
+    assert "are in s3://bucket/x." in found("media: 's3://bucket/x?endpoint_url=https://minio.example.org'")
+    assert "since nothing says where they are kept" in found("store: postgresql://here/x")
+    assert "public_url is 'bot.example.org'" in found("public_url: bot.example.org")
+    assert "has no setting 'media_limits.file_byte'" in found("media_limits: {file_byte: 1}")
+
+
 async def test_the_servers_database_and_its_bus_are_named(handed: Path, tmp_path: Path, postgres: Database) -> None:
     replace(handed / "credentials.yml", "http://localhost:5065", "http://127.0.0.1:1")
     look = functools.partial(asyncio.to_thread, command, "doctor", str(handed))
