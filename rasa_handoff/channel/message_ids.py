@@ -79,8 +79,6 @@ class MessageFacts:
             Refused: it can't be read.
         """
         self.said = read_page_message(sent)
-        if self.said.parts or self.acknowledges:
-            self.body = sent
 
     def give_id(self, message: UserMessage) -> None:
         """Give the message its sender's id; further messages from the same request get that id with a number."""

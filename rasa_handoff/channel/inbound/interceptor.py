@@ -290,7 +290,7 @@ class Interceptor:
             message.text = names.CARRY_ON_PAYLOAD  # a button of a handoff that has ended
         finished = await self._find_finished_turn(message) if again else None
         await self._offers.write_unsaved(message.sender_id)
-        unread = await self._read_unread(message.sender_id)
+        unread = await self._unread.of(message.sender_id)
         result = await self._turn.run(channel, message, finished, _for_transcript(message, unread))
         await self._unread.drop(message.sender_id, list(unread))
         if finished is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
@@ -307,17 +307,13 @@ class Interceptor:
         if result.observed.close:
             await self.closing.tell(message.sender_id, channel, message.output_channel)
 
-    async def _read_unread(self, conversation_id: str) -> dict[str, dict[str, Any]]:
-        """Return what the bot wasn't given before, by ids; only vendors' calls bring such messages."""
-        return await self._unread.of(conversation_id) if message_facts().body is not None else {}
-
     async def _begin_message(self, channel: str, message: UserMessage, again: bool) -> None:
         """Let the customer leave a message, for the department in which nobody was there."""
         if again and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
             return  # begun with the first copy, and over
         known = await self._relay.recall(message.sender_id)
         department = known.department if known.ended == "nobody_available" else None
-        unread = await self._read_unread(message.sender_id)
+        unread = await self._unread.of(message.sender_id)
         lines = [read(Line, line) for line in unread.values()]
         options = self._turn.with_options
         await self._relay.apply(

@@ -56,6 +56,19 @@ async def test_the_transcript_has_what_the_bot_is_not_given(
     assert said[:2] == ["hello", "I give up completely"]
 
 
+async def test_plain_words_take_along_what_the_bot_was_not_given(
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
+) -> None:
+    body = {"sender": session, "parts": [PLACE]}
+    async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json=body) as answer:
+        assert await answer.json() == []
+    await rasa.say("I give up completely", session)
+    conversation = await thandi.take_next()
+    said = [line["text"] for line in conversation["transcript"] if line["speaker"] == "customer"]
+    assert said == [IN_WORDS, "I give up completely"]
+    await resolve(thandi, conversation["handoff_id"])
+
+
 async def test_a_client_of_rest_sends_them_without_words(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     await rasa.say("I give up completely", session)
     handoff_id = str((await thandi.take_next())["handoff_id"])
