@@ -14,7 +14,9 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication, Proof, authenticates
+from rasa_handoff.channel.hosted.customer_authentication import NEEDED, CustomerAuthentication, Proof, authenticates
+from rasa_handoff.channel.hosted.socket_sessions import web_token
+from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.vendors.vendor_message import VendorMessage
 from rasa_handoff.guard.compat.http_requests import SanicRequest, UnreadableBody
@@ -29,7 +31,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.message_parts import MOST_PARTS, TextPart, in_words
 from rasa_handoff.protocol.text import valid, valid_text
-from rasa_handoff.protocol.tokens import HEADER
+from rasa_handoff.protocol.tokens import HEADER, REFUSED
 from rasa_handoff.protocol.values import plain
 
 log = get_log(__name__)
@@ -76,7 +78,7 @@ class CustomerMedia:
     async def _add(self, request: Request, channel: InputChannel) -> HTTPResponse:
         body = SanicRequest(request)
         try:
-            owner = await self._admitted(request)
+            owner = await self._admitted(request, channel)
             if self._library is None:
                 raise MediaRefused("no_media", NO_MEDIA)
             if not self._guard.conversations.of(owner.conversation_id).take(COST):
@@ -102,14 +104,25 @@ class CustomerMedia:
         address = f"/webhooks/{channel.url_prefix()}{ADDRESS}/{kept.id}?{query}"
         return response.json({"ok": True, "media": {**plain(kept.media), "url": address}}, headers=AGAIN)
 
-    async def _admitted(self, request: Request) -> MediaOwner:
-        """Return the conversation that the request may add to."""
+    async def _admitted(self, request: Request, channel: InputChannel) -> MediaOwner:
+        """Return the conversation that the request may add to.
+
+        On a socketio whose sockets need a JSON web token the request needs it too, in ``Authorization``, or a customer token.
+        """
         sender = request.args.get("sender")
         if not sender or len(sender) > LONGEST_ID:
             raise _NotAdmitted(_refusal(400, "invalid", NO_SENDER))
         conversation_id = valid(UserMessage("", sender_id=sender).sender_id)
+        token, subject = request.headers.get(HEADER), None
         try:
-            await self._authentication.admit(conversation_id, Proof(token=request.headers.get(HEADER)))
+            if isinstance(channel, HandoffSocketIO) and channel.jwt_key:
+                given = request.headers.get("authorization")
+                payload = web_token(given, channel.jwt_key, channel.jwt_algorithm or "HS256")
+                if payload is None and (token is None or self._authentication.off):
+                    raise Refused(REFUSED, NEEDED)
+                found = (payload or {}).get("sub")
+                subject = valid_text(found) if isinstance(found, str) and found else None
+            await self._authentication.admit(conversation_id, Proof(token=token, subject=subject))
         except (Refused, StoreError) as no:
             raise _NotAdmitted(self._authentication.refusal(request, no)) from no
         return MediaOwner(conversation_id=conversation_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from PIL import Image
 
@@ -192,6 +193,19 @@ async def test_with_tokens_a_file_needs_the_conversations(
         wrong = {HEADER: make_token(secret, "tokens", "another")}
         assert (await added(rasa, session, PDF, channel="rest", **wrong))[0] == 403
         assert (await added(rasa, session, PDF, channel="rest", **{HEADER: token}))[0] == 200
+
+
+async def test_where_sockets_need_a_web_token_a_file_does_too(
+    serve: Callable[..., RasaServer], desk: DeskServer, session: str
+) -> None:
+    key = "a key of at least thirty-two bytes"
+    async with serve({"socketio": {"session_persistence": True, "jwt_key": key}}, bot_id="web-tokens") as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        for number, wrong in enumerate((None, "x", jwt.encode({"sub": "thabo"}, key[::-1], "HS256"))):
+            headers = {"Authorization": f"Bearer {wrong}"} if wrong else {}
+            assert (await added(rasa, session, PDF, **headers))[0] == 403, number
+        right = jwt.encode({"sub": "thabo"}, key, "HS256")
+        assert (await added(rasa, session, PDF, Authorization=f"Bearer {right}"))[0] == 200
 
 
 # From an agent

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.cli import main
+from rasa_handoff.media.media_table import MediaOwner
 from rasa_handoff.platforms import memory_tables
 from rasa_handoff.platforms.memory import Memory
 from rasa_handoff.protocol import events
@@ -48,6 +49,8 @@ async def test_the_relay_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFix
         side.customer.refused = ("refused",)
         await side.chat()
         await side.says(SAID)
+        assert side.relay.media.library is not None
+        await side.relay.media.library.add(b"%PDF-1.7", MediaOwner(conversation_id="thabo"), f"{SAID}.pdf")
         await side.says("refused")
         await eventually(lambda: side.received_texts() == [SAID])
         assert await run(*of_relay) == 1
