@@ -32,7 +32,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.message_parts import AnyPart, TextPart, in_words, worth_keeping
-from rasa_handoff.protocol.values import Line, Speaker
+from rasa_handoff.protocol.values import Line, ShownChoice, Speaker
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 
 log = get_log(__name__)
@@ -83,7 +83,8 @@ class ToDesk:
             conversation = await self._with_what_was_shown(text, conversation)
             text = await self._named_payload(text, conversation)
         common = self._common_fields(channel, message, is_first)
-        parts = _parts(text, message, conversation)
+        chosen = _chosen(text, conversation)
+        parts = (TextPart(text=chosen.title),) if chosen is not None else _parts(text, message, conversation)
         content: dict[str, Any] = {
             "id": message.message_id,
             "text": in_words(parts) or WORDLESS,
@@ -91,7 +92,8 @@ class ToDesk:
         }
         if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
-        elif said.parts or said.is_change:  # what has a picture is no answer to a question
+        # What has a picture is no answer to a question of ours, and what answers an agent's is for the agent.
+        elif said.parts or said.is_change or chosen is not None:
             await self._say(channel, message, events.CustomerSaid(**common, **content, parts=worth_keeping(parts)))
         elif text in PAYLOADS or (text in WAYS_OUT and conversation.state in LEAVING_MESSAGE):
             await self._apply(event_of(text, conversation, common, content))
@@ -157,13 +159,17 @@ class ToDesk:
                 await asyncio.wait_for(returned, RETURN_SECONDS)
 
 
+def _chosen(text: str, conversation: Conversation) -> ShownChoice | None:
+    """Return the choice of an agent's question that the customer names; None if there is none."""
+    said = message_facts().said
+    if conversation.state in ASKING or said.parts or said.is_change:
+        return None
+    return choice_meant(text, conversation.choices)
+
+
 def _parts(text: str, message: UserMessage, conversation: Conversation) -> tuple[AnyPart, ...]:
     """Return the customer's message as a person reads it: buttons by their titles, and what came with it."""
     said = message_facts().said
-    may_choose = conversation.state not in ASKING and not said.parts and not said.is_change
-    chosen = choice_meant(text, conversation.choices) if may_choose else None
-    if chosen is not None:
-        return (TextPart(text=chosen.title),)
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return (TextPart(text=conversation.titles[text]),)
     shown = text if said.words is None else said.words.strip()

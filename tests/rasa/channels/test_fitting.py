@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.channel_capabilities import BY_NAME, OWN, WHATSAPP, Arrives, ChannelCapabilities
 from rasa_handoff.protocol.message_parts import ButtonsPart, FilePart, ImagePart, Media, MessageButton, TextPart
 from rasa_handoff.relay.relay import CUSTOMER
@@ -123,3 +124,18 @@ async def test_a_question_is_open_until_something_else_is_said(chat: LiveChat) -
     await chat.customer.say("1")
     await chat.agent_hears("1")
     await chat.relay.flush(CUSTOMER, chat.customer.conversation_id)
+
+
+@pytest.mark.parametrize("able", [BY_NAME["telegram"]], ids=lambda able: able.name)
+async def test_an_agents_button_is_an_answer_to_the_agent_whatever_it_sends(chat: LiveChat) -> None:
+    ways = ButtonsPart(
+        buttons=(
+            MessageButton(title="Somebody else", payload="/execute_handoff"),
+            MessageButton(title="Disconnect", payload="disconnect"),
+        )
+    )
+    for pressed, title in (("/execute_handoff", "Somebody else"), ("disconnect", "Disconnect")):
+        await chat.agent_says(TextPart(text="Which?"), ways)
+        await chat.customer.say(pressed)
+        await chat.agent_hears(title)
+    assert chat.conversation.state is Control.LIVE
