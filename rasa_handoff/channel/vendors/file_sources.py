@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from rasa.core.channels.channel import InputChannel
 
@@ -31,6 +31,7 @@ VENDOR_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 TWILIO_FILE: Final = re.compile(r"/2010-04-01/Accounts/\w+/Messages/\w+/Media/\w+", re.ASCII)
 WEBEX_FILE: Final = re.compile(r"/v1/contents/[\w-]+(/\d+)?", re.ASCII)
+TEAMS_PATH: Final = re.compile(r"(/[\w-]+){0,3}/(attachments|objects)/[\w-]+(/[\w.-]+)*", re.ASCII)
 ROCKETCHAT_FILE: Final = re.compile(
     r"https?://[^?#]*?/(?P<path>file-upload/[\w-]+/(?!\.{1,2}(\?|$))[^/?#\\]+(\?[^#]*)?)", re.ASCII
 )
@@ -207,7 +208,8 @@ class TeamsFiles(FileSource):
 
     def has(self, address: str) -> bool:
         """Return whether it is at the Bot Framework's service or in SharePoint."""
-        return is_at(address, VENDOR_HOSTS["teams"] + VENDOR_HOSTS["sharepoint"])
+        with_token = is_at(address, VENDOR_HOSTS["teams"]) and TEAMS_PATH.fullmatch(urlsplit(address).path) is not None
+        return with_token or is_at(address, VENDOR_HOSTS["sharepoint"])
 
     async def place(self, address: str, post: Post) -> FilePlace:
         """Return the address, with the token where it is needed."""
@@ -262,7 +264,8 @@ def is_at(address: str, hosts: tuple[str, ...]) -> bool:
         name, port = found.hostname or "", found.port
     except ValueError:
         return False
-    if found.username is not None or "\\" in address:
+    leads_up = any(unquote(step) in (".", "..") for step in found.path.split("/"))
+    if found.username is not None or "\\" in address or leads_up:
         return False
     for host in hosts:
         known = urlsplit(host)
