@@ -33,7 +33,8 @@ AFTER_KEY: Final = "handoff_after"
 all messages to it, the bot's too, are kept until it has named them or a later one."""
 ID_KEY: Final = "handoff_message_id"
 """In a request's metadata: the client's own id of this message, the same one if it is sent again."""
-
+MEDIA_KEY: Final = "handoff_media"
+"""In a message's metadata: the ids of files that its page has added to the conversation, and sends with it."""
 
 NAMELESS: Final = (
     "A request to the channel %s names no `sender`. Rasa puts all customers without one into one conversation, where they read "
@@ -52,7 +53,8 @@ class MessageFacts:
     id of the last message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None:
     for as long as ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known.
     ``admitted``: the conversation that the sender may use. ``issued``: the customer token that its front end gets.
-    ``said``: the message as its vendor's call has it, in ``body``.
+    ``said``: the message as its vendor's call has it, in ``body``. ``media``: the files that a request names, which Rasa's
+    ``callback`` doesn't pass on.
     """
 
     def __init__(
@@ -63,13 +65,14 @@ class MessageFacts:
         within: float | None = None,
         said: VendorMessage | None = None,
         body: VendorFields | None = None,
+        media: Any = None,
     ) -> None:
         self.id = _usable(valid(id))
         self.acknowledges, self.after, self.within = acknowledges, valid(after), within
         self.refused: tuple[str, str] | None = None
         self.admitted: str | None = None
         self.issued: str | None = None
-        self.said, self.body = said or VendorMessage(), body
+        self.said, self.body, self.media = said or VendorMessage(), body, media
         self._named = 0
 
     def add_parts(self, sent: VendorFields) -> None:
@@ -153,9 +156,10 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
 def _facts_in(request: Request) -> MessageFacts:
     """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
     metadata = body_of(request).get("metadata") if request.method == "POST" else None
-    if isinstance(metadata, dict) and (AFTER_KEY in metadata or ID_KEY in metadata):
-        return MessageFacts(metadata.get(ID_KEY), acknowledges=AFTER_KEY in metadata, after=metadata.get(AFTER_KEY))
-    return MessageFacts()
+    if not isinstance(metadata, dict):
+        return MessageFacts()
+    acknowledges, after = AFTER_KEY in metadata, metadata.get(AFTER_KEY)
+    return MessageFacts(metadata.get(ID_KEY), acknowledges, after, media=metadata.get(MEDIA_KEY))
 
 
 def body_of(request: Request) -> dict[str, Any]:

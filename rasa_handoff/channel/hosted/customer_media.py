@@ -17,7 +17,7 @@ from sanic.response import HTTPResponse
 from rasa_handoff.channel.hosted.customer_authentication import NEEDED, CustomerAuthentication, Proof, authenticates
 from rasa_handoff.channel.hosted.socket_sessions import web_token
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.message_ids import message_facts
+from rasa_handoff.channel.message_ids import MEDIA_KEY, message_facts
 from rasa_handoff.channel.vendors.vendor_message import VendorMessage
 from rasa_handoff.guard.compat.http_requests import SanicRequest, UnreadableBody
 from rasa_handoff.guard.guard import Guard
@@ -47,8 +47,6 @@ COST: Final = 20
 """How many events a file counts for: files are rarer than words."""
 ROOM: Final = 1_000_000
 """Bytes beyond the largest file that are read: what is a little too large is refused with a sentence."""
-MEDIA_KEY: Final = "handoff_media"
-"""In a message's metadata: the ids of files that its page has added to the conversation, and sends with it."""
 NOT_THERE: Final = "[a file that isn't there any more]"
 READ_IN_VAIN: Final = 100_000_000
 """Bytes of a refused file that are read and thrown away: a browser that is still sending wouldn't see the answer."""
@@ -142,10 +140,11 @@ class CustomerMedia:
         Raises:
             StoreError: they can't be looked up now.
         """
-        named = message.metadata.get(MEDIA_KEY) if isinstance(message.metadata, Mapping) else None
-        if named is None:
-            return
-        message.metadata = {key: value for key, value in message.metadata.items() if key != MEDIA_KEY}
+        facts = message_facts()
+        named, facts.media = facts.media, None
+        if isinstance(message.metadata, Mapping) and MEDIA_KEY in message.metadata:
+            named = message.metadata[MEDIA_KEY]
+            message.metadata = {key: value for key, value in message.metadata.items() if key != MEDIA_KEY}
         ids = [id for id in named if isinstance(id, str)][:MOST_PARTS] if isinstance(named, list) else []
         owner, known = MediaOwner(conversation_id=message.sender_id), dict[str, KeptMedia]()
         if self._library is not None:
@@ -154,8 +153,7 @@ class CustomerMedia:
         if files:
             words = (message.text or "").strip()
             message.text = words or in_words(files)
-            beside = message_facts().said.parts
-            message_facts().said = VendorMessage(words=words, parts=(*beside, *files))
+            facts.said = VendorMessage(words=words, parts=(*facts.said.parts, *files))
 
     async def _fetch(self, request: Request, id: str) -> HTTPResponse | None:
         library = self._library

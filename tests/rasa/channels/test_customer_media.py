@@ -20,7 +20,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import OnSlack, OnTelegram
+from tests.rasa.channels.channel_customers import OnCallback, OnSlack, OnTelegram
 from tests.rasa.channels.talking import give_back, live, resolve, take
 from tests.rasa.channels.vendor_samples import PHOTO
 from tests.rasa.channels.vendors import Vendors
@@ -121,6 +121,41 @@ async def test_a_photo_for_the_bot_is_words_and_its_transcript_has_the_picture(
         assert lines[0]["parts"][0]["media"]["id"] == id
         assert await eventually(lambda: from_desk(desk, thandi, handoff, id))
         await resolve(thandi, handoff)
+
+
+async def test_what_stands_beside_a_file_arrives_with_it(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        handoff = await live(page, thandi)
+        _, answer = await added(rasa, session, PDF)
+        said = {
+            "message": "here",
+            "session_id": session,
+            "id": "m1",
+            "metadata": {"handoff_media": [answer["media"]["id"]]},
+        }
+        place = {"type": "location", "latitude": -33.92, "longitude": 18.42}
+        assert await page.call("user_uttered", {**said, "parts": [place]}) == {"ok": True}
+        (message,) = await eventually(lambda: said_by_customer(thandi, handoff))
+        assert message["text"] == "here [Location: -33.92, 18.42] [Attachment: a.pdf]"
+        await resolve(thandi, handoff)
+
+
+async def test_a_client_of_callback_sends_a_file(
+    rasa: RasaServer, vendors: Vendors, desk: DeskServer, thandi: ScriptedAgent
+) -> None:
+    """Rasa's channel passes no metadata on."""
+    customer = OnCallback(rasa, vendors, id=uuid.uuid4().hex)
+    await customer.say("I give up completely")
+    handoff = await take(rasa, thandi, customer)
+    _, answer = await added(rasa, customer.id, PDF, channel="callback")
+    id = answer["media"]["id"]
+    body = {**customer.request("my form"), "metadata": {"handoff_media": [id]}}
+    async with rasa.http.post(f"{rasa.url}/webhooks/callback/webhook", json=body) as taken:
+        assert taken.status == 200
+    (message,) = await eventually(lambda: said_by_customer(thandi, handoff))
+    assert message["text"] == "my form [Attachment: a.pdf]"
+    assert await from_desk(desk, thandi, handoff, id) == PDF
+    await give_back(rasa, thandi, customer, handoff)
 
 
 async def test_a_page_names_only_its_own_files(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
