@@ -12,7 +12,8 @@ from socketio.exceptions import SocketIOError
 
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.testing.scripted_desk import PASSWORD
-from tests.chaos.book import Book
+from tests.chaos import chaos_files
+from tests.chaos.book import Book, Said
 from tests.chaos.seat import Seat
 
 ANSWER_WITHIN = 5.0
@@ -37,6 +38,7 @@ class Agent:
         self._sio: socketio.AsyncClient | None = None
         self._ready, self._lost = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.fetches = chaos_files.Fetches(book, name)
 
     async def open(self) -> None:
         self._tasks = [asyncio.create_task(self._stay()), asyncio.create_task(self._work())]
@@ -45,6 +47,7 @@ class Agent:
         tasks = [*self._tasks, *(seat.task for seat in self.seats.values() if seat.task is not None)]
         for task in tasks:
             await cancel_all(task)
+        await self.fetches.close()
 
     def drop(self) -> None:
         """Break the connection."""
@@ -67,6 +70,28 @@ class Agent:
                 if isinstance(answer, dict) and answer.get("code") not in ("failed", "unavailable"):
                     return answer
             await asyncio.sleep(0.2)
+
+    async def add_file(self, said: Said) -> dict[str, Any] | None:
+        """Add a file to the conversation, to go with the message, and return the part with it; None if the agent is told no."""
+        name, content = chaos_files.new_file(said.word, self.rng)
+        query, address = {"handoff": str(said.handoff_id), "name": name}, f"{self._url()}/desk/media"
+        headers = {"Cookie": self._cookie, "X-CSRF-Token": self._csrf, "Origin": self._url()}
+        media, code = await chaos_files.add(lambda: chaos_files.post(address, query, content, headers))
+        if media is None:
+            self.book.file_refused(said, code, code in chaos_files.REFUSALS)
+            return None
+        self.book.sends_file(said, media["id"], chaos_files.digest(content))
+        return {"type": "image" if media["type"].startswith("image/") else "file", "media": media}
+
+    def fetch_file(self, handoff_id: str, id: str) -> None:
+        """Fetch a file that a message names, as the agent's page does."""
+
+        async def where() -> tuple[str, dict[str, str]] | None:
+            answer = await self.ask("media", handoff_id=handoff_id, ids=[id])
+            address = (answer.get("addresses") or {}).get(id)
+            return (f"{self._url()}/{address}", {"Cookie": self._cookie}) if address else None
+
+        self.fetches.begin(id, where)
 
     async def _call(self, sio: socketio.AsyncClient, event: str, body: dict[str, Any]) -> Any:
         call = asyncio.ensure_future(sio.call(event, body, namespace="/desk", timeout=ANSWER_WITHIN))

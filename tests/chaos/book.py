@@ -60,6 +60,21 @@ class Table:
     resolved: float | None = None
 
 
+@dataclass
+class SentFile:
+    """A file that was taken by its sender's side, to go with a message.
+
+    ``digest``: of its content. ``ends``: what became of it at its reader's: ``whole``, ``changed``, ``gone``, or ``told``, if
+    words took its place.
+    """
+
+    id: str
+    word: str
+    digest: str
+    ends: set[str] = field(default_factory=set)
+    details: list[str] = field(default_factory=list)
+
+
 class Book:
     """The whole record: in memory for the checks, and line by line in ``ends.jsonl`` for people who look for a cause."""
 
@@ -74,6 +89,12 @@ class Book:
         self.asked: dict[str, list[float]] = {}
         self.left: dict[str, list[float]] = {}
         self.findings: list[tuple[str, str, str]] = []
+        self.files: dict[str, SentFile] = {}
+        """By id."""
+        self.refused_files: list[str] = []
+        """The codes with which files were refused, which their senders were told."""
+        self.strange_files: list[tuple[str, str]] = []
+        """Who was given a file that nobody sent, or one of another message, and which."""
         self._log = (folder / "ends.jsonl").open("a")
 
     def close(self) -> None:
@@ -118,6 +139,50 @@ class Book:
         """Note that a request of this customer, or an answer to a push, failed: messages may be lost or doubled around now."""
         self.failures[conversation].append(time.time())
         self.note("failed", conversation, why=why)
+
+    # Files
+
+    def sends_file(self, said: Said, id: str, digest: str) -> None:
+        """Note that a file was taken, which goes with this message."""
+        self.files[id] = SentFile(id, said.word, digest)
+        self.note("file", said.conversation, word=said.word, id=id)
+
+    def file_refused(self, said: Said, code: str, expected: bool) -> None:
+        """Note that the sender was told that a file isn't taken. ``expected``: whether that may be."""
+        self.refused_files.append(code)
+        self.note("file refused", said.conversation, word=said.word, code=code)
+        if not expected:
+            self.finding("file refused", said.conversation, f"{said.word}: {code}")
+
+    def got_file(self, id: str, who: str, digest: str) -> None:
+        """Note that a reader has fetched a file."""
+        file = self.files.get(id)
+        if file is None:
+            self.strange_files.append((who, f"{id} was sent by nobody"))
+            return
+        self._end_of_file(file, "whole" if file.digest == digest else "changed", who)
+
+    def file_beside(self, id: str, word: str, who: str) -> None:
+        """Note that a reader is shown a file beside the words of a message."""
+        if (file := self.files.get(id)) is not None and file.word != word:
+            self.strange_files.append((who, f"the file of {file.word} stands beside {word}"))
+
+    def file_gone(self, id: str, who: str, why: str) -> None:
+        """Note that a reader was given a file that isn't there."""
+        if id in self.files:
+            self._end_of_file(self.files[id], "gone", f"{who}: {why}")
+
+    def told_of_file(self, word: str, why: str) -> None:
+        """Note that a reader has words in the place of the file of this message."""
+        for file in [file for file in self.files.values() if file.word == word and "told" not in file.ends]:
+            # What was stored and isn't there any more is lost, though it is told: nothing takes it away in a run.
+            self._end_of_file(file, "gone" if "isn't there any more" in why else "told", why)
+
+    def _end_of_file(self, file: SentFile, end: str, detail: str) -> None:
+        if end not in file.ends:
+            self.note(f"file {end}", file.word, detail=detail)
+        file.ends.add(end)
+        file.details.append(f"{end}: {detail}")
 
     def table(self, handoff_id: str, conversation: str) -> Table:
         return self.tables.setdefault(handoff_id, Table(handoff_id, conversation))

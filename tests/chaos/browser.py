@@ -32,6 +32,7 @@ PATIENCE: Final = 10.0
 """Seconds a page may take to answer the harness; a stopped one takes up to seven."""
 LINES: Final = """() => [...document.querySelectorAll("#lines > li")].map((line) => [
   line.dataset.key, line.dataset.testid, line.querySelector(".text")?.textContent ?? "",
+  [...line.querySelectorAll("[src], [href]")].map((shown) => shown.src || shown.href),
   line.querySelector(".when").textContent])"""
 NOT_YET: Final = ("Sending…", "Waits for the connection")
 REFUSED: Final = "Couldn't be sent"
@@ -87,6 +88,7 @@ class Visitor(Customer):
 
     channel = "socketio"
     types_into_a_page = True
+    sends_files = False
 
     def __init__(
         self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str], chromium: Chromium
@@ -116,6 +118,7 @@ class Visitor(Customer):
             await cancel_all(task)
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self._context.close(), PATIENCE)
+        await super().close()
 
     def state(self) -> str:
         looks = (self._came, self._begun, self._done)
@@ -139,7 +142,10 @@ class Visitor(Customer):
             await asyncio.sleep(self.rng.random())
             await self._context.set_offline(False)
 
-    async def send(self, text: str) -> bool:
+    def rasa(self) -> str:
+        return self._url()
+
+    async def send(self, text: str, file: str | None = None) -> bool:
         async with self._typing:
             index = len(self._mine)
             while len(self._mine) <= index:
@@ -208,11 +214,10 @@ class Visitor(Customer):
     async def _look(self) -> None:
         assert self._page is not None
         self._begun = number = self._begun + 1
-        for key, kind, text, below in await self._page.evaluate(LINES):
+        for key, kind, text, addresses, below in await self._page.evaluate(LINES):
             if kind == "user-message":
                 self._mine[key] = below
             elif key not in self._seen:
                 self._seen.add(key)
-                if text:
-                    self.hear(text)
+                self.show({"text": text, "addresses": addresses})
         self._done = number

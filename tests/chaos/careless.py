@@ -3,6 +3,7 @@
 ``python -m tests.chaos.careless no-acks rasa run ...``: what was sent counts as delivered, without an acknowledgement. ``python
 -m tests.chaos.careless no-dedup rasa_handoff.cli serve ...``: copies of a message count as new. ``python -m
 tests.chaos.careless no-guards rasa run ...``: reminders and triggered intents speak to customers who talk to an agent.
+``no-files``: files are left out without a word. ``mixed-files``: the live-agent server gives out another file than was asked for.
 """
 
 import runpy
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from rasa_handoff.protocol.message_parts import MediaPart
 from rasa_handoff.store.outbox import Entry
 
 
@@ -107,7 +109,39 @@ def _no_guards(module: str) -> None:
         )  # or a leap of the clock leaves customers stuck in Rasa's lock
 
 
-BREAKING: dict[str, Callable[[str], None]] = {"no-acks": _no_acks, "no-dedup": _no_dedup, "no-guards": _no_guards}
+def _no_files(module: str) -> None:
+    if module == "rasa":
+        from rasa_handoff.channel.outbound import agent_files
+        from rasa_handoff.desks import ours_media
+
+        for place in (agent_files, ours_media):
+            vars(place)["with_each_media"] = _without_files
+
+
+async def _without_files(parts: Sequence[Any], each: Any) -> tuple[Any, ...]:
+    return tuple(part for part in parts if not isinstance(part, MediaPart))
+
+
+def _mixed_files(module: str) -> None:
+    if module != "rasa":
+        from rasa_handoff.media.media_library import MediaLibrary
+
+        careful, latest = MediaLibrary.read, list[Any]()
+
+        def read(self: MediaLibrary, kept: Any, first: int = 0, length: int | None = None) -> Any:
+            latest.append(kept)
+            return careful(self, latest[-2] if len(latest) > 1 else kept, first, length)
+
+        MediaLibrary.read = read  # type: ignore[method-assign]
+
+
+BREAKING: dict[str, Callable[[str], None]] = {
+    "no-acks": _no_acks,
+    "no-dedup": _no_dedup,
+    "no-guards": _no_guards,
+    "no-files": _no_files,
+    "mixed-files": _mixed_files,
+}
 
 if __name__ == "__main__":
     main()

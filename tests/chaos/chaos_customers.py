@@ -4,8 +4,9 @@ import abc
 import asyncio
 import random
 import time
+from typing import Any
 
-from tests.chaos import phrases
+from tests.chaos import chaos_files, phrases
 from tests.chaos.book import Book, ReceivedText, Said
 from tests.chaos.chaos_texts import decorate
 
@@ -21,6 +22,7 @@ class Customer(abc.ABC):
 
     channel: str
     types_into_a_page = False
+    sends_files = True
 
     def __init__(self, name: str, book: Book, rng: random.Random, pace: float) -> None:
         self.name, self.book, self.rng, self.pace = name, book, rng, pace
@@ -30,17 +32,27 @@ class Customer(abc.ABC):
         self.words = 0
         self._asking = False
         self._heard_something = asyncio.Event()
+        self.fetches = chaos_files.Fetches(book, name)
+        self.headers: dict[str, str] = {}
         book.customer(name, self.channel)
 
     @abc.abstractmethod
-    async def send(self, text: str) -> bool:
-        """Send a text, and return True once it is accepted; False if it was refused (socketio) or nobody knows (elsewhere)."""
+    async def send(self, text: str, file: str | None = None) -> bool:
+        """Send a text, and return True once it is accepted; False if it was refused (socketio) or nobody knows (elsewhere).
+
+        ``file``: the id of a file that goes with it.
+        """
+
+    @abc.abstractmethod
+    def rasa(self) -> str:
+        """Return the address at which this customer reaches Rasa."""
 
     async def open(self) -> None:  # noqa: B027 - not every channel has it
         """Open the channel."""
 
-    async def close(self) -> None:  # noqa: B027 - not every channel has it
+    async def close(self) -> None:
         """Close the channel."""
+        await self.fetches.close()
 
     def drop(self) -> None:  # noqa: B027 - not every channel has it
         """Break the connection, if there is one."""
@@ -100,7 +112,8 @@ class Customer(abc.ABC):
     async def say(self) -> Said:
         """Send a new numbered message, sometimes with a text of any kind behind it, and return it."""
         sent, said = self._next()
-        if await self.send(sent):
+        has_file = self.sends_files and self.rng.random() < chaos_files.EVERY
+        if await self.send(sent, await self._add_file(said) if has_file else None):
             self.book.settle(said, "accepted")
         elif self.channel == "socketio":
             self.book.settle(said, "refused")
@@ -111,8 +124,38 @@ class Customer(abc.ABC):
         await self.say()
         await self.say()
 
+    async def _add_file(self, said: Said) -> str | None:
+        """Add a file to the conversation, to go with the message, and return its id; None if the customer is told no."""
+        name, content = chaos_files.new_file(said.word, self.rng)
+        query = {"sender": self.name, "name": name}
+        address = "/webhooks/{}/handoff/media".format({"mailbox": "rest"}.get(self.channel, self.channel))
+        media, code = await chaos_files.add(
+            lambda: chaos_files.post(self.rasa() + address, query, content, self.headers)
+        )
+        if media is None:
+            self.book.file_refused(said, code, code in chaos_files.REFUSALS)
+            return None
+        self.book.sends_file(said, media["id"], chaos_files.digest(content))
+        return str(media["id"])
+
+    def show(self, message: dict[str, Any], asked: float | None = None) -> None:
+        """Note a message that comes, and fetch its files. ``asked``: as in :meth:`hear`."""
+        found = dict(chaos_files.addresses_in(message))
+        for id, address in found.items():
+
+            async def where(address: str = address) -> tuple[str, dict[str, str]]:
+                return address if "://" in address else self.rasa() + address, {}
+
+            self.fetches.begin(id, where)
+        text = str(message.get("text") or "")
+        if text and not any(address in text for address in found.values()):
+            self.hear(text, asked)
+
     def hear(self, text: str, asked: float | None = None) -> None:
         """Note what is shown to the customer. ``asked``: when the request was sent that it answers, if it answers one."""
+        text, why = chaos_files.apart(text)
+        if why is not None:
+            self.book.told_of_file(text, why)
         kind, response = phrases.kind_of(text)
         self.book.hears(self.name, ReceivedText(time.time(), text, kind, response, asked))
         if response in phrases.STARTS or response == phrases.JOINS:

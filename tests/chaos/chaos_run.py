@@ -22,11 +22,16 @@ import aiohttp
 
 from rasa_handoff.testing.waiting import eventually
 from tests.chaos import checks
+from tests.chaos.agents import Agent
 from tests.chaos.book import Book
+from tests.chaos.chaos_customers import Customer
+from tests.chaos.chaos_files import apart, media_in
 from tests.chaos.faults_of_many import FaultsOfMany
 from tests.chaos.faults_of_one import FaultsOfOne
+from tests.chaos.file_checks import files_arrived
 from tests.chaos.findings_table import FaultCounts, Report
 from tests.chaos.plan import WEIGHTS_OF_MANY, WEIGHTS_OF_ONE, plan
+from tests.chaos.seat import read_message
 from tests.chaos.silence import bot_was_silent
 from tests.chaos.topology import Many, One, Tracker
 from tests.chaos.uptime import LEAST, Uptime, probes_of
@@ -39,6 +44,8 @@ DRAINS_WITHIN = 150.0
 """Seconds until nothing is under way any more."""
 SETTLES_WITHIN = 45.0
 """Seconds until both ends agree."""
+FETCHED_WITHIN = 30.0
+"""Seconds until everybody has the files that they were given."""
 HASTY = 5.0
 """Seconds for either, in a run that is expected to find something."""
 PEOPLE_OF_MANY: Final[dict[str, Any]] = {"size": (7, 1, 2, 3, 3), "pace": 1.0, "pages": 1}
@@ -223,6 +230,8 @@ async def verdict(world: World, within: float) -> None:
         except (aiohttp.ClientError, asyncio.TimeoutError, KeyError) as problem:
             book.finding("stuck", "Rasa", f"trackers can't be read at the end: {problem!r}")
             break
+        await _have_files_fetched(world, min(within, FETCHED_WITHIN))
+        files_arrived(book)
         checks.words_arrived(book, trackers)
         checks.order_held(book, trackers)
         bot_was_silent(book)
@@ -237,6 +246,14 @@ async def verdict(world: World, within: float) -> None:
             book.finding("signed in again", agent.name, f"{agent.signed_in} times")
     for kind, who, detail in book.findings:
         book.note("FINDING", who, kind=kind, detail=detail)
+
+
+async def _have_files_fetched(world: World, within: float) -> None:
+    """Wait until everybody has fetched the files that they were given."""
+    people: list[Customer | Agent] = [*world.customers, *world.agents]
+    for one, left in zip(people, await asyncio.gather(*(one.fetches.settled(within) for one in people)), strict=True):
+        for id in left:
+            world.book.finding("stuck", one.name, f"can't fetch the file {id} after everything is back")
 
 
 async def _read_unseen(world: World, trackers: checks.Trackers) -> None:
@@ -255,5 +272,15 @@ async def _read_again(world: World, handoff_id: str) -> None:
         return
     messages = answer["conversation"]["messages"]
     table.ended = table.ended or answer["conversation"]["state"] == "ended"
-    table.shown = [message["text"] for message in messages if message["speaker"] == "customer"]
-    table.statuses = {message["text"]: message["status"] for message in messages if message["speaker"] == "agent"}
+    reader = world.agents[0]
+    for line in answer["conversation"]["transcript"]:
+        for id in media_in(line):  # of one that was said to the bot; the desk says if it isn't there
+            reader.fetch_file(handoff_id, id)
+    table.shown = [
+        read_message(world.book, message, reader, handoff_id)
+        for message in messages
+        if message["speaker"] == "customer"
+    ]
+    table.statuses = {
+        apart(message["text"])[0]: message["status"] for message in messages if message["speaker"] == "agent"
+    }

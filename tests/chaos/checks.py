@@ -9,6 +9,7 @@ import aiohttp
 from tests.chaos import phrases
 from tests.chaos.book import Book, Said
 from tests.chaos.chaos_customers import Customer
+from tests.chaos.chaos_files import apart
 from tests.chaos.mailbox import ANSWER_WITHIN
 from tests.chaos.poison import Poison
 from tests.chaos.world import World
@@ -36,7 +37,8 @@ class Trackers:
 
     def to_bot(self, conversation: str) -> list[str]:
         """Return the customer's messages that the bot was given."""
-        return [event["text"] for event in self._users(conversation) if _handoff(event) is None and event["text"]]
+        texts = (event["text"] for event in self._users(conversation) if _handoff(event) is None)
+        return [apart(text)[0] for text in texts if text]
 
     def of_handoff(self, conversation: str, handoff_id: str) -> tuple[list[str], list[str]]:
         """Return the customer's and the agents' messages of a handoff."""
@@ -46,7 +48,8 @@ class Trackers:
             for event in self.events[conversation]
             if event["event"] == "agent" and _handoff(event) == handoff_id
         ]
-        return [text for text in customer if not text.startswith("EXTERNAL")], agents
+        customer = [text for text in customer if not text.startswith("EXTERNAL")]
+        return [apart(text)[0] for text in customer], [apart(text)[0] for text in agents]
 
     def handoffs(self) -> dict[str, str]:
         """Return the conversation of each handoff in the trackers."""

@@ -1,11 +1,13 @@
 """Carrying out the plan: the faults that any run can have, and how they are begun and counted."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -85,6 +87,12 @@ class Faults:
             "browser: a page's process SIGSTOP, SIGCONT": lambda fault: there(world.chromium).stop(
                 fault.pick, 0.2 + 7 * fault.size**3
             ),
+            "relay's media store full": lambda fault: fill(world.topology.media_disks["relay"], fault, _full(fault)),
+            "desk's media store full": lambda fault: fill(world.topology.media_disks["desk"], fault, _full(fault)),
+            "desk's media store: kill -9": lambda fault: world.s3.kill(),
+            "desk's media store: SIGSTOP, SIGCONT": lambda fault: world.s3.stop(0.2 + 12 * fault.size**2),
+            "desk's media store: cut": lambda fault: world.to_s3.refuse(4 * fault.size),
+            "relay's media store away": lambda fault: self._take_folder_away(0.3 + 5 * fault.size),
             "a poisoned entry on a lane": self._poison,
             "a second relay comes and goes": lambda fault: come_and_go(
                 world.desk_url, world.bot_id, 0.5 + 5 * fault.size, world.book
@@ -99,10 +107,14 @@ class Faults:
 
     def missing(self) -> dict[str, str]:
         """Return the kinds of faults that aren't possible here, and why."""
-        if self.world.chromium is not None:
-            return {}
-        why = no_chromium() or "no customer has a page in Chromium in this run"
-        return dict.fromkeys((kind for kind in self.kinds if kind.startswith("browser:")), why)
+        missing = {}
+        if self.world.chromium is None:
+            why = no_chromium() or "no customer has a page in Chromium in this run"
+            missing = dict.fromkeys((kind for kind in self.kinds if kind.startswith("browser:")), why)
+        if not self.world.topology.media_mounted:
+            why = "a disk of its own can be mounted only by root"
+            missing |= dict.fromkeys((kind for kind in self.kinds if kind.endswith("media store full")), why)
+        return missing
 
     async def run(self, plan: Sequence[Fault], until: float) -> None:
         """Begin the faults one after the other, until ``until`` (monotonic) at the latest, and wait for their ends."""
@@ -167,6 +179,19 @@ class Faults:
     async def _types(self, fault: Fault, text: str) -> None:
         await asyncio.wait({asyncio.ensure_future(self._live(fault).send(text))}, timeout=20)
 
+    async def _take_folder_away(self, seconds: float) -> None:
+        """Have the relay's media store be a file, and not a folder, for a while: nothing can be read or written there."""
+        folder = self.world.media_folder
+        aside = folder.with_name("aside")
+        if folder.is_dir() and not aside.exists():
+            folder.rename(aside)
+            folder.write_bytes(b"")
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                folder.unlink()
+                aside.rename(folder)
+
     async def _load_model(self, fault: Fault) -> None:
         await self._http(fault, "put", "/model", {"model_file": str(self.world.models[0])})
 
@@ -207,6 +232,10 @@ class Faults:
             self.world.book.note("poison", what)
 
 
+def _full(fault: Fault) -> float:
+    return 0.5 + 5 * fault.size
+
+
 def there(part: T | None) -> T:
     """Return a part of the world that is there."""
     assert part is not None, "without it these faults are left out"
@@ -216,3 +245,21 @@ def there(part: T | None) -> T:
 def pick(among: Sequence[T], fault: Fault) -> T:
     """Return the one that the plan has chosen."""
     return among[int(fault.pick * len(among))]
+
+
+async def fill(disk: Path, fault: Fault, seconds: float) -> None:
+    """Have a small disk full for a while."""
+    ballast = disk / f".ballast-{fault.pick}"
+    await asyncio.to_thread(_fill_up, ballast)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        ballast.unlink(missing_ok=True)
+
+
+def _fill_up(ballast: Path) -> None:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        for piece in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(piece))

@@ -1,12 +1,11 @@
 """Faults of a run with one server of each kind, on SQLite: a newer model, locked databases, a full disk."""
 
 import asyncio
-import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Final
 
-from tests.chaos.faults import Faults, there
+from tests.chaos.faults import Faults, fill, there
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import WAYS
 from tests.chaos.topology import One
@@ -55,12 +54,7 @@ class FaultsOfOne(Faults):
             await asyncio.to_thread(connection.close)
 
     async def _fill(self, fault: Fault) -> None:
-        ballast = self.topology.disk / f"ballast-{fault.pick}"
-        await asyncio.to_thread(_fill_up, ballast)
-        try:
-            await asyncio.sleep(0.5 + 3 * fault.size)
-        finally:
-            ballast.unlink(missing_ok=True)
+        await fill(self.topology.disk, fault, 0.5 + 3 * fault.size)
 
 
 def _lock_seconds(fault: Fault) -> float:
@@ -75,11 +69,3 @@ def _locked(database: Path) -> sqlite3.Connection:
         connection.close()
         raise OSError(str(problem)) from problem
     return connection
-
-
-def _fill_up(ballast: Path) -> None:
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        for piece in (1 << 20, 1 << 12, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(piece))

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.book import Book
+from tests.chaos.file_checks import files_in_words
 
 LINE = 1000
 """Characters of a finding that are printed; the whole is in the folder."""
-KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of step")
+KINDS = (
+    "lost",
+    "doubled",
+    "reordered",
+    "file lost",
+    "file changed",
+    "bot spoke",
+    "stuck",
+    "tracker out of step",
+)
 
 
 @dataclass
@@ -70,6 +80,7 @@ class Report:
             f"customers {len(book.channels)} ({kinds}; {self.pages} in Chromium), conversations with agents {len(book.tables)}",
             f"words {len(spoken) + len(book.agents)} (customers {len(spoken)}, agents {len(book.agents)}); accepted "
             f"{accepted['accepted']}, refused aloud {accepted['refused']}, unsure {accepted['unsure']}",
+            *files_in_words(book),
             "starts: " + ", ".join(f"{name} {count}" for name, count in self.starts.items()),
             f"{under_faults / 60:.1f} minutes under faults, {whole / 60:.1f} in all; {self.machine}",
             *(f"up {share:.0%} of the time: {kind}" for kind, share in self.uptime.items()),

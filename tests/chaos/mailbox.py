@@ -31,16 +31,17 @@ class Rest(Customer):
     def __init__(self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str]) -> None:
         super().__init__(name, book, rng, pace)
         self._url = url
-        self.headers: dict[str, str] = {}
 
-    async def send(self, text: str) -> bool:
+    def rasa(self) -> str:
+        return self._url()
+
+    async def send(self, text: str, file: str | None = None) -> bool:
         asked = time.time()
-        messages = await self.post({"sender": self.name, "message": text})
+        messages = await self.post({"sender": self.name, "message": text, "metadata": named(file)})
         if messages is None:
             return False
         for message in messages:
-            if message.get("text"):
-                self.hear(message["text"], asked)
+            self.show(message, asked)
         return not _not_taken(messages)
 
     async def post(self, body: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -68,8 +69,8 @@ class Mailbox(Rest):
         super().__init__(name, book, rng, pace, url)
         self._seen: dict[str, None] = {}
 
-    async def send(self, text: str) -> bool:
-        metadata = {"handoff_message_id": uuid.uuid4().hex}
+    async def send(self, text: str, file: str | None = None) -> bool:
+        metadata = {"handoff_message_id": uuid.uuid4().hex, **named(file)}
         while True:
             after = next(reversed(self._seen), None)
             body = {"sender": self.name, "message": text, "metadata": {**metadata, "handoff_after": after}}
@@ -86,8 +87,7 @@ class Mailbox(Rest):
             if message.get("id") not in self._seen:
                 if message.get("id") is not None:
                     self._seen[message["id"]] = None
-                if message.get("text"):
-                    self.hear(message["text"], asked)
+                self.show(message, asked)
 
 
 class WaitingMailbox(Mailbox):
@@ -104,6 +104,7 @@ class WaitingMailbox(Mailbox):
 
     async def close(self) -> None:
         await cancel_all(self._fetching)
+        await super().close()
 
     async def _fetch_for_ever(self) -> None:
         timeout = aiohttp.ClientTimeout(total=FETCHED_WITHIN)
@@ -122,6 +123,11 @@ class WaitingMailbox(Mailbox):
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as problem:
                 self.book.failed(self.name, repr(problem))
             await asyncio.sleep(AGAIN_AFTER)
+
+
+def named(file: str | None) -> dict[str, list[str]]:
+    """Return a message's metadata that names the file which goes with it."""
+    return {"handoff_media": [file]} if file else {}
 
 
 def _not_taken(messages: list[dict[str, Any]]) -> bool:

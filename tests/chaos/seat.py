@@ -5,7 +5,8 @@ import random
 import uuid
 from typing import Any, Protocol
 
-from tests.chaos.book import Book, Table
+from tests.chaos import chaos_files
+from tests.chaos.book import Book, Said, Table
 from tests.chaos.chaos_texts import decorate
 
 
@@ -19,6 +20,21 @@ class Sitter(Protocol):
     stopping: bool
 
     async def ask(self, event: str, **body: Any) -> dict[str, Any]: ...
+
+    async def add_file(self, said: Said) -> dict[str, Any] | None: ...
+
+    def fetch_file(self, handoff_id: str, id: str) -> None: ...
+
+
+def read_message(book: Book, message: dict[str, Any], agent: Sitter, handoff_id: str) -> str:
+    """Return the word of a customer's message; its files are fetched, and words in their place noted."""
+    word, why = chaos_files.apart(message["text"])
+    if why is not None:
+        book.told_of_file(word, why)
+    for id in chaos_files.media_in(message):
+        book.file_beside(id, word, agent.name)
+        agent.fetch_file(handoff_id, id)
+    return word
 
 
 class Seat:
@@ -44,9 +60,10 @@ class Seat:
         elif message["seq"] == self._last + 1:
             self._last = message["seq"]
             if message["speaker"] == "customer":
-                self.table.shown.append(message["text"])
+                word = read_message(self.agent.book, message, self.agent, self.table.handoff_id)
+                self.table.shown.append(word)
                 self._unanswered += 1
-                self.agent.book.note("shown", self.agent.name, word=message["text"], handoff=self.table.handoff_id)
+                self.agent.book.note("shown", self.agent.name, word=word, handoff=self.table.handoff_id)
 
     async def serve(self) -> None:
         """Fetch what is missing, answer, and at last resolve, until the conversation has ended."""
@@ -81,7 +98,11 @@ class Seat:
         sent, arrives = decorate("", self.agent.rng)
         said = book.agent_says(self.table, self.agent.name, arrives)
         text = said.word.removesuffix(arrives) + sent
-        answer = await self.agent.ask("message", handoff_id=self.table.handoff_id, id=uuid.uuid4().hex, text=text)
+        file = await self.agent.add_file(said) if self.agent.rng.random() < chaos_files.EVERY else None
+        body: dict[str, Any] = {"text": text}
+        if file is not None:
+            body = {"text": "", "parts": [{"type": "text", "text": text}, file]}
+        answer = await self.agent.ask("message", handoff_id=self.table.handoff_id, id=uuid.uuid4().hex, **body)
         if answer.get("ok"):
             book.settle(said, "accepted")
         else:

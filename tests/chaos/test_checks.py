@@ -1,5 +1,6 @@
 """The checks of what was lost and of its order, on books written by hand."""
 
+import io
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -9,13 +10,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from PIL import Image
 from sqlalchemy import create_engine, text
 
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
 from rasa_handoff.relay.repository import outbox
-from tests.chaos import checks
+from tests.chaos import chaos_files, checks
 from tests.chaos.book import Book, ReceivedText, Said
+from tests.chaos.file_checks import files_arrived
 from tests.chaos.poison import Poison
 from tests.chaos.vendor import Vendor, VendorCustomer
 
@@ -128,3 +131,80 @@ def test_a_text_that_arrives_otherwise_than_it_was_sent_is_lost(book: Book, half
     book.customer_says(WHO, arrives).outcome = "accepted"
     checks.words_arrived(book, bot_was_given("c1-h1-1 ~half  of it~" if half else arrives))
     assert [kind for kind, _, _ in book.findings] == (["lost"] if half else [])
+
+
+def customer_sent_file(book: Book) -> Said:
+    said = book.customer_says(WHO, f"{WHO}-h1-1")
+    said.outcome = "accepted"
+    book.sends_file(said, "id", chaos_files.digest(b"content"))
+    return said
+
+
+def shown_to_agent(book: Book, word: str) -> None:
+    book.table("handoff", WHO).shown.append(word)
+
+
+@pytest.mark.parametrize(
+    ("content", "kinds"), [(b"content", []), (b"another", ["file changed"]), (None, ["file lost"])]
+)
+def test_a_file_is_what_was_sent_or_found(book: Book, content: bytes | None, kinds: list[str]) -> None:
+    said = customer_sent_file(book)
+    shown_to_agent(book, said.word)
+    if content is not None:
+        book.got_file("id", "a1", chaos_files.digest(content))
+    files_arrived(book)
+    assert [kind for kind, _, _ in book.findings] == kinds
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        (" [Attachment: c1-h1-1.bin, which couldn't be passed on: there is no room for it]", []),
+        (" [Attachment: c1-h1-1.bin]", ["file lost"]),  # as if it were there
+        (" [Attachment: c1-h1-1.bin, which couldn't be passed on: it isn't there any more]", ["file lost"]),
+        (" [a file that isn't there any more]", ["file lost"]),
+        ("", ["file lost"]),
+    ],
+)
+def test_a_file_may_be_told_in_words_that_say_why(book: Book, words: str, kinds: list[str]) -> None:
+    said = customer_sent_file(book)
+    word, why = chaos_files.apart(said.word + words)
+    shown_to_agent(book, word)
+    if why is not None:
+        book.told_of_file(word, why)
+    files_arrived(book)
+    checks.words_arrived(book, bot_was_given())
+    assert [kind for kind, _, _ in book.findings] == kinds
+
+
+def test_a_customer_may_be_told_of_an_agents_file(book: Book) -> None:
+    said = book.agent_says(book.table("handoff", WHO), "a1", " ~one line\nand another~")
+    book.sends_file(said, "id", "digest")
+    text = f"{said.word}\n{preset_text(names.UTTER_NO_FILE, {'file': 'Image: a.png'})}"
+    assert chaos_files.apart(text) == (said.word, "the customer was told")
+
+
+def test_a_file_whose_message_went_to_the_bot_is_not_missed(book: Book) -> None:
+    customer_sent_file(book)
+    files_arrived(book)
+    assert not book.findings
+
+
+def test_a_file_beside_another_message_is_found(book: Book) -> None:
+    said = customer_sent_file(book)
+    shown_to_agent(book, said.word)
+    book.got_file("id", "a1", chaos_files.digest(b"content"))
+    book.file_beside("id", "c1-h1-2", "a1")
+    book.got_file("unknown", "a1", "digest")
+    files_arrived(book)
+    assert [kind for kind, _, _ in book.findings] == ["file changed", "file changed"]
+
+
+def test_a_picture_is_known_by_its_pixels() -> None:
+    names_and_files = [chaos_files.new_file("c1-h1-1 ~text~", random.Random(seed)) for seed in range(40)]
+    pictures = [content for name, content in names_and_files if name == "c1-h1-1.png"]
+    assert 0 < len(pictures) < 40
+    anew = io.BytesIO()
+    Image.open(io.BytesIO(pictures[0])).convert("RGBA").save(anew, "PNG", compress_level=0)
+    assert anew.getvalue() != pictures[0]
+    assert chaos_files.digest(anew.getvalue()) == chaos_files.digest(pictures[0]) != chaos_files.digest(pictures[1])

@@ -24,7 +24,10 @@ class Quiet(Customer):
         super().__init__("c1", book, random.Random(1), 1.0)
         self.noted: list[int] = []
 
-    async def send(self, text: str) -> bool:
+    def rasa(self) -> str:
+        return ""
+
+    async def send(self, text: str, file: str | None = None) -> bool:
         self.noted.append(len(self.book.left[self.name]))
         return True
 

@@ -20,6 +20,8 @@ Tracker = Literal["sqlite", "postgres"]
 
 DISK = 256 << 20
 """Bytes of the small disk: more than a run of a thousand faults writes, so that only a fault fills it."""
+MEDIA_DISK = 128 << 20
+"""Bytes of the disk of each side's media store."""
 MUCH = 33 << 20
 """Bytes of one message that Redis cuts a subscriber off for."""
 
@@ -41,11 +43,20 @@ class Topology(abc.ABC):
     lock_store: dict[str, Any] | None = None
     bus: str | None = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: bool = True) -> None:
         self.folder = folder
+        self.media_disks = {side: folder / f"media-of-{side}" for side in ("relay", "desk")}
+        """The disks of the sides' media stores: the relay's is a folder, the desk's is in S3, which keeps it there."""
+        for one in self.media_disks.values():
+            one.mkdir()
+        mounted = [_mount(one, MEDIA_DISK) for one in self.media_disks.values()] if disk else [False]
+        self.media_mounted = all(mounted)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Topology":
+        if self.media_mounted:
+            for one in self.media_disks.values():
+                self._stack.callback(_unmount, one)
         try:
             await self._open()
         except BaseException:
@@ -76,10 +87,10 @@ class One(Topology):
     servers = workers = 1
 
     def __init__(self, folder: Path, disk: bool = True, tracker: Tracker = "sqlite") -> None:
-        super().__init__(folder)
+        super().__init__(folder, disk)
         self.disk = folder / "disk"
         self.disk.mkdir()
-        self.mounted = disk and _mount(self.disk)
+        self.mounted = disk and _mount(self.disk, DISK)
         self.files = {side: self.disk / f"{side}.db" for side in ("relay", "desk", "tracker")}
         self.databases = self.direct = {side: f"sqlite:///{self.files[side]}" for side in ("relay", "desk")}
         self.to_tracker: Proxy | None = None
@@ -98,8 +109,8 @@ class One(Topology):
 
     def _leave_disk(self) -> None:
         if self.mounted:
-            shutil.copytree(self.disk, self.folder / "databases", ignore=shutil.ignore_patterns("ballast*"))
-            subprocess.run(["umount", "-l", str(self.disk)], check=False)
+            shutil.copytree(self.disk, self.folder / "databases", ignore=shutil.ignore_patterns(".ballast*"))
+            _unmount(self.disk)
 
 
 class Many(Topology):
@@ -155,14 +166,18 @@ class Many(Topology):
             return bool(client.ping())
 
 
-def _mount(folder: Path) -> bool:
+def _mount(folder: Path, size: int) -> bool:
     """Mount a small disk, which can be filled without harm, and return whether that worked; only root can."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         return False
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:
         return False
-    if shutil.disk_usage(folder).total <= DISK:
+    if shutil.disk_usage(folder).total <= size:
         return True
-    subprocess.run(["umount", "-l", str(folder)], check=False)  # not every kernel minds the size
+    _unmount(folder)  # not every kernel minds the size
     return False
+
+
+def _unmount(folder: Path) -> None:
+    subprocess.run(["umount", "-l", str(folder)], check=False)

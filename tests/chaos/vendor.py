@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.chaos import phrases
 from tests.chaos.book import Book
 from tests.chaos.chaos_customers import Customer
+from tests.chaos.mailbox import named
 
 ANSWER_WITHIN = 15.0
 
@@ -53,8 +54,7 @@ class Vendor:
         if chance < 0.03:
             customer.book.failed(customer.name, "500, not taken")
             return web.Response(status=500)
-        if body.get("text"):
-            customer.hear(body["text"])
+        customer.show(body)
         if chance < 0.05:
             customer.book.failed(customer.name, "500, though taken")
             return web.Response(status=500)
@@ -77,9 +77,12 @@ class VendorCustomer(Customer):
         self._url = url
         vendor.customers[name] = self
 
-    async def send(self, text: str) -> bool:
+    def rasa(self) -> str:
+        return self._url()
+
+    async def send(self, text: str, file: str | None = None) -> bool:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN)
-        body, before = {"sender": self.name, "message": text}, self.refused
+        body, before = {"sender": self.name, "message": text, "metadata": named(file)}, self.refused
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,

@@ -18,6 +18,7 @@ from socketio.exceptions import SocketIOError
 from rasa_handoff.store.tasks import cancel_all
 from tests.chaos.book import Book
 from tests.chaos.chaos_customers import Customer
+from tests.chaos.mailbox import named
 
 ANSWER_WITHIN = 10.0
 """Seconds."""
@@ -34,7 +35,7 @@ class WebChat(Customer):
         super().__init__(name, book, rng, pace)
         self._url = url
         self._shown: set[str] = set()
-        self._unsent: deque[tuple[str, str, asyncio.Future[bool]]] = deque()
+        self._unsent: deque[tuple[dict[str, Any], asyncio.Future[bool]]] = deque()
         self._sio: socketio.AsyncClient | None = None
         self._confirmed = asyncio.Event()
         self._lost, self._wake = asyncio.Event(), asyncio.Event()
@@ -51,13 +52,18 @@ class WebChat(Customer):
         for sio in self._deaf:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
+        await super().close()
 
-    async def send(self, text: str) -> bool:
-        return await self._put(text)
+    def rasa(self) -> str:
+        return self._url()
+
+    async def send(self, text: str, file: str | None = None) -> bool:
+        return await self._put({"message": text, "metadata": named(file)})
 
     def state(self) -> str:
         connected = self._sio is not None and self._sio.connected
-        return f"connected {connected}, confirmed {self._confirmed.is_set()}, unsent {[text for _, text, _ in self._unsent]}"
+        unsent = [body["message"] for body, _ in self._unsent]
+        return f"connected {connected}, confirmed {self._confirmed.is_set()}, unsent {unsent}"
 
     def drop(self) -> None:
         with contextlib.suppress(AttributeError):
@@ -78,9 +84,9 @@ class WebChat(Customer):
             self._deaf.append(sio)
             self._lost.set()
 
-    def _put(self, text: str) -> "asyncio.Future[bool]":
+    def _put(self, message: dict[str, Any]) -> "asyncio.Future[bool]":
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._unsent.append((uuid.uuid4().hex, text, sent))
+        self._unsent.append(({**message, "session_id": self.name, "id": uuid.uuid4().hex}, sent))
         self._wake.set()
         return sent
 
@@ -116,8 +122,8 @@ class WebChat(Customer):
         while not self._lost.is_set():
             self._wake.clear()
             while self._unsent:
-                id, text, sent = self._unsent[0]
-                outcome = await self._either(asyncio.ensure_future(self._emit(sio, id, text)))
+                body, sent = self._unsent[0]
+                outcome = await self._either(asyncio.ensure_future(self._emit(sio, body)))
                 if outcome is None:
                     break
                 self._unsent.popleft()
@@ -127,16 +133,15 @@ class WebChat(Customer):
             else:
                 await self._first(self._wake.wait(), self._lost.wait())
 
-    async def _emit(self, sio: socketio.AsyncClient, id: str, text: str) -> bool | None:
+    async def _emit(self, sio: socketio.AsyncClient, body: dict[str, Any]) -> bool | None:
         """Return True for accepted, False for refused, None to send again."""
-        body = {"message": text, "session_id": self.name, "id": id}
         try:
             answer = await sio.call("user_uttered", body, timeout=ANSWER_WITHIN)
         except SocketIOError:
             return None
         if isinstance(answer, dict) and answer.get("ok"):
             return True
-        self.book.note("no", self.name, text=text, answer=answer)
+        self.book.note("no", self.name, text=body["message"], answer=answer)
         return None if not isinstance(answer, dict) or answer.get("code") == "unavailable" else False
 
     async def _either(self, answer: "asyncio.Future[bool | None]") -> bool | None:
@@ -168,8 +173,7 @@ class WebChat(Customer):
         if id is None or id not in self._shown:
             if id is not None:
                 self._shown.add(str(id))
-            if data.get("text"):
-                self.hear(str(data["text"]))
+            self.show(data)
         return {"ok": True}
 
 

@@ -30,6 +30,7 @@ from tests.chaos.topology import Topology
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.paths import ROOT
+from tests.support.s3_server import BUCKET, CREDENTIALS
 
 LEAP = 61 * 60
 """Seconds by which Rasa's clock leaps: a session expires after an hour."""
@@ -38,7 +39,7 @@ NEVER = 86400.0 * 365 * 20
 
 
 class World:
-    """All of a run: ``async with World(folder, model, rng, topology)``.
+    """All of a run: ``async with World(folder, model, rng, topology)``. The relay keeps files in a folder, the desk in S3.
 
     ``size``: how many customers are on web chat, on ``rest``, with a mailbox and behind a vendor, and how many agents there are.
     ``pages``: further customers, in Chromium. ``pace``: seconds between two messages of one person, on average. ``latency``:
@@ -74,6 +75,9 @@ class World:
         self.rasas = [self._kept("rasa", number, port, "") for number, port in enumerate(rasa_ports, start=1)]
         self.desks = [self._kept("desk", number, port, "health") for number, port in enumerate(desk_ports, start=1)]
         self.actions = self._kept("actions", 1, free_port(), "health")
+        self.s3 = self._kept("s3", 1, free_port(), "")
+        self.to_s3 = Proxy(self.s3.port)
+        self.media_folder = topology.media_disks["relay"] / "media"
         self.bot_id = "small"
         self.vendor = Vendor(self.book, _branch(rng))
         self.customers: list[Customer] = []
@@ -86,7 +90,7 @@ class World:
             await self._stack.enter_async_context(self.topology)
             self.poison = Poison(self.topology.direct)
             self._stack.callback(self.poison.close)
-            for part in (self.to_desk, self.to_rasa, self.to_agents, self.vendor):
+            for part in (self.to_desk, self.to_rasa, self.to_agents, self.to_s3, self.vendor):
                 await self._stack.enter_async_context(part)
             self._write_settings()
             self._add_agents()
@@ -107,7 +111,7 @@ class World:
 
     @property
     def servers(self) -> list[Kept]:
-        return [*self.desks, self.actions, *self.rasas]
+        return [self.s3, *self.desks, self.actions, *self.rasas]
 
     @property
     def desk_url(self) -> str:
@@ -144,8 +148,10 @@ class World:
     # Setting up
 
     def _kept(self, kind: str, number: int, port: int, page: str) -> Kept:
-        name = kind if self.topology.servers == 1 or kind == "actions" else f"{kind}-{number}"
+        name = kind if self.topology.servers == 1 or kind in ("actions", "s3") else f"{kind}-{number}"
         environment = {"PYTHONPATH": str(ROOT)}
+        if kind == "desk":
+            environment |= CREDENTIALS
         if kind == "rasa":
             environment["SANIC_WORKERS"] = str(self.topology.workers)
         return Kept(name, self.folder, port, page, **environment)
@@ -155,7 +161,10 @@ class World:
         for desk in self.desks:
             where = ["--port", str(desk.port), "--database", self.topology.databases["desk"]]
             bus = ["--bus", self.topology.bus] if self.topology.bus else []
-            desk.command = [*self._python("rasa_handoff.cli"), "serve", *where, *bus]
+            media = f"s3://{BUCKET}/desk?endpoint_url=http://127.0.0.1:{self.to_s3.port}&region=us-east-1"
+            desk.command = [*self._python("rasa_handoff.cli"), "serve", *where, *bus, "--media", media]
+        objects = self.topology.media_disks["desk"] / "objects"
+        self.s3.command = [sys.executable, "-m", "tests.chaos.s3_process", str(self.s3.port), str(objects), BUCKET]
         actions = ["rasa_sdk", "--actions", "rasa_handoff.actions", "--port", str(self.actions.port)]
         self.actions.command = [sys.executable, "-m", *actions]
         files = ["-m", str(self.models[0]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
@@ -175,6 +184,7 @@ class World:
             "store": self.topology.databases["relay"],
             "tracker_delay": 0.3,
             "channels": {"socketio": {"session_persistence": True}, "rest": None, "callback": {"url": self.vendor.url}},
+            "media": str(self.media_folder),
             "delivery_timeout": None,
             "customer_tokens": "optional",
             "customer_token_secrets": [SECRET],
