@@ -109,6 +109,7 @@ async def test_an_agents_file_goes_with_a_message_and_is_shown_and_given_out(ser
     assert given.headers["Content-Type"] == "application/pdf"
     assert given.headers["Content-Disposition"] == "attachment; filename*=UTF-8''in%20voice.pdf"
     assert given.headers["Content-Security-Policy"].startswith("sandbox")
+    assert given.headers["Cache-Control"] == "private, max-age=300, immutable"
     part, content = await page.fetch(address, Range="bytes=0-7")
     assert (part.status, content, part.headers["Content-Range"]) == (206, b"%PDF-1.7", f"bytes 0-7/{len(PDF)}")
     assert (await page.fetch(address, Range=f"bytes={len(PDF)}-"))[0].status == 416

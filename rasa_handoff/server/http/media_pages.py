@@ -42,6 +42,8 @@ SIGN_IN: Final = "Please sign in again."
 OLD_PAGE: Final = "This page was open too long. Please load it again."
 NO_ADDRESS: Final = "This address isn't valid any more."
 STRANGER: Final = "The token isn't one of this bot's."
+CACHED_SECONDS: Final = 300
+"""How long a browser may keep a file: not much longer than its agent is signed in, or the customer is known."""
 STRANGERS: Final = ("refused", "signed_out")
 """Codes of who isn't listened to."""
 MOST_READ_IN_VAIN: Final = 100_000_000
@@ -169,7 +171,7 @@ async def _given_out(library: MediaLibrary, kept: KeptMedia, request: Request) -
     headers = {
         **download_headers(kept.type, kept.name),
         "Accept-Ranges": "bytes",
-        "Cache-Control": f"private, max-age={library.limits.address_seconds:.0f}, immutable",
+        "Cache-Control": f"private, max-age={CACHED_SECONDS}, immutable",
     }
     wanted = read_range(request.headers.get("range"), kept.size)
     if wanted is None:
