@@ -146,7 +146,8 @@ class MediaLibrary:
     async def _receive(self, content: AsyncIterator[bytes] | bytes, coming: Path) -> None:
         """Write what comes into a file, as long as it isn't too much."""
         size, gathered = 0, bytearray()
-        with await _on_disk(lambda: open(coming, "xb", opener=_private)) as file:
+        file = await _on_disk(lambda: open(coming, "xb", opener=_private))  # noqa: SIM115 - closed below
+        try:
             async for piece in _pieces(content):
                 size += len(piece)
                 self.check_size(size)
@@ -154,6 +155,9 @@ class MediaLibrary:
                 if len(gathered) >= GATHERED:
                     await _write(file, gathered)
             await _write(file, gathered)
+        finally:
+            with contextlib.suppress(OSError):  # what a full disk didn't take is written once more
+                file.close()
         if size == 0:
             raise MediaRefused(DAMAGED, EMPTY)
 
@@ -176,7 +180,7 @@ class MediaLibrary:
             elif isinstance(problem, MediaFull):
                 log.error("The media store is full, so pictures and files are refused.")
             with contextlib.suppress(Exception):
-                await self._store.write(lambda connection: self.table.drop_one(connection, id))
+                await self._store.write(lambda connection: self.table.fail(connection, id))
             raise
         if not await self._store.write(lambda connection: self.table.finish(connection, id)):
             raise MediaMissing

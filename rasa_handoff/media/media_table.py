@@ -111,10 +111,12 @@ class MediaTable:
         return MediaUse(conversation=int(row.conversation), since=int(row.since), total=int(row.total))
 
     def begin(self, connection: Connection, kept: KeptMedia) -> None:
-        """Write the row of a file that is about to be stored; one that is there already stays as it is."""
+        """Write the row of a file that is about to be stored; one of an attempt before is this one's from now on."""
         values = {name: getattr(kept, name) for name in ("id", "name", "type", "size", "at")}
         owner = {"bot_id": kept.owner.bot_id, "conversation_id": kept.owner.conversation_id}
         insert_if_new(connection, self.table, **values, **owner, state=COMING)
+        coming = and_(self.table.c.id == kept.id, self.table.c.state == COMING, self._of(kept.owner))
+        connection.execute(update(self.table).where(coming).values(**values))
 
     def finish(self, connection: Connection, id: str) -> bool:
         """Note that the file is stored; return False if its conversation was deleted meanwhile."""
@@ -141,9 +143,10 @@ class MediaTable:
         wanted = here if bot_id is None else and_(here, columns.bot_id == bot_id)
         return int(connection.execute(update(self.table).where(wanted).values(**NOBODYS)).rowcount)
 
-    def drop_one(self, connection: Connection, id: str) -> None:
-        """Mark a file as gone."""
-        connection.execute(update(self.table).where(self.table.c.id == id).values(**NOBODYS))
+    def fail(self, connection: Connection, id: str) -> None:
+        """Note that a file couldn't be stored. It may be tried again, now or by somebody else; if not, its row is swept later."""
+        columns = self.table.c
+        connection.execute(update(self.table).where(columns.id == id, columns.state == COMING).values(size=0))
 
     def drop_unused(self, connection: Connection, before: float, in_use: Any) -> int:
         """Mark some of the files as gone that came before this time and that nothing uses; return how many.

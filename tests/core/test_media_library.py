@@ -11,8 +11,8 @@ from PIL import Image
 from sqlalchemy import exists, select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.media import folder_store
-from rasa_handoff.media.media_errors import FULL, TOO_LARGE, TOO_MANY, MediaFull, MediaMissing, MediaRefused
+from rasa_handoff.media import folder_store, media_library
+from rasa_handoff.media.media_errors import FULL, TOO_LARGE, TOO_MANY, MediaAway, MediaFull, MediaMissing, MediaRefused
 from rasa_handoff.media.media_library import MediaLibrary
 from rasa_handoff.media.media_store import new_id, open_media_store
 from rasa_handoff.media.media_sweeper import MediaSweeper
@@ -44,7 +44,8 @@ class Side:
 
     def __init__(self, store: RelayStore, folder: Path, limits: MediaLimits) -> None:
         self.clock, self.folder, self.store = Hour(), folder, store
-        self.library = MediaLibrary(store, TABLE, open_media_store(str(folder)), limits, self.clock)
+        self.media_store = open_media_store(str(folder))
+        self.library = MediaLibrary(store, TABLE, self.media_store, limits, self.clock)
         in_use = exists().where(repository.handoffs.c.conversation_id == TABLE.table.c.conversation_id)
         self.sweeper = MediaSweeper(self.library, store, in_use, 30 * 86_400, self.clock)
 
@@ -192,6 +193,8 @@ async def test_a_disk_without_room_is_said_and_leaves_nothing(side: Side, monkey
         with pytest.raises(MediaFull):
             await side.library.add(PDF, THABO)
     assert side.files() == []
+    assert (await side.store.write(lambda connection: TABLE.use(connection, THABO, 0))).total == 0
+    side.clock.now += 3_601  # until then the same file may come again
     await side.sweeper.sweep()
     assert await side.store.write(count) == 0
     await side.library.add(PDF, THABO)
@@ -199,6 +202,45 @@ async def test_a_disk_without_room_is_said_and_leaves_nothing(side: Side, monkey
 
 def count(connection: Connection) -> int:
     return len(connection.execute(select(TABLE.table)).all())
+
+
+@pytest.mark.every_database
+async def test_a_file_that_could_not_be_stored_may_come_again_at_once(side: Side) -> None:
+    """Under its id, as a relay brings it: before anything is swept, and while another attempt hangs."""
+    id, put, hangs, ends = new_id(), side.media_store.put, asyncio.Event(), asyncio.Event()
+
+    async def fails(id: str, file: Path) -> None:
+        raise MediaAway
+
+    async def hangs_and_fails(id: str, file: Path) -> None:
+        hangs.set()
+        await ends.wait()
+        raise MediaAway
+
+    side.media_store.put = fails  # type: ignore[method-assign]
+    with pytest.raises(MediaAway):
+        await side.library.add(PDF, THABO, id=id)
+    side.media_store.put = hangs_and_fails  # type: ignore[method-assign]
+    late = asyncio.create_task(side.library.add(PDF, THABO, id=id))
+    await hangs.wait()
+    side.media_store.put = put  # type: ignore[method-assign]
+    assert (await side.library.add(PDF, THABO, id=id)).id == id
+    ends.set()
+    with pytest.raises(MediaAway):
+        await late
+    await side.sweeper.sweep()
+    assert await side.content(id) == PDF
+
+
+async def test_a_disk_that_fills_up_while_a_file_comes_is_said(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk doesn't take is tried once more when the file is closed."""
+
+    def full(path: Any, *_: Any, **__: Any) -> Any:
+        return open("/dev/full", "wb")
+
+    monkeypatch.setattr(media_library, "open", full, raising=False)
+    with pytest.raises(MediaFull):
+        await side.library.add(PDF, THABO)
 
 
 @pytest.mark.every_database

@@ -122,10 +122,12 @@ class HandoffSocketIO(SocketIOInput):
         sent as it is.
 
         Raises:
-            Waits: all pages disconnected before they acknowledged.
+            Waits: no page is connected any more, or all disconnected before they acknowledged.
             Unreachable: a page is connected but hasn't acknowledged in time.
         """
         speaker = {SPEAKER_KEY: message.pop(SPEAKER_KEY)} if SPEAKER_KEY in message else {}
+        if not self.connected(conversation_id):  # while the message's files were made ready
+            raise Waits("The customer's page went away.")
         waits_for_acknowledgement = any(sid in self._acknowledging for sid in self._sockets(conversation_id))
         if not waits_for_acknowledgement and not speaker and PAYLOAD not in message:
             await output.send_response(conversation_id, message)

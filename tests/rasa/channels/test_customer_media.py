@@ -262,6 +262,31 @@ async def test_a_page_gets_an_agents_file_by_an_address_of_its_own(
         await resolve(thandi, handoff)
 
 
+async def test_a_page_that_went_away_while_its_file_was_fetched_gets_it_when_it_is_back(
+    rasa: RasaServer, desk: DeskServer, thandi: ScriptedAgent, session: str
+) -> None:
+    taken, may_go_on, of_agent = asyncio.Event(), asyncio.Event(), rasa.channel.relay.media.of_agent
+
+    async def slow(*arguments: Any) -> Any:
+        taken.set()
+        await may_go_on.wait()
+        return await of_agent(*arguments)
+
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        handoff = await live(page, thandi)
+        media = await uploaded(desk, thandi, handoff, PDF, "invoice.pdf")
+        rasa.channel.relay.media.of_agent = slow
+        await sends(thandi, handoff, media, text="Here it is")
+        await taken.wait()
+    await eventually(lambda: not rasa.channel.channels["socketio"].connected(session))
+    rasa.channel.relay.media.of_agent = of_agent
+    may_go_on.set()
+    await thandi.hears("message.status", status="waiting")
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        assert await eventually(lambda: address_in(page.messages))
+        await resolve(thandi, handoff)
+
+
 def address_in(messages: list[dict[str, Any]]) -> str | None:
     """Return the first address of a file in what a page was sent."""
     words = [word for one in messages for word in str(one).replace("'", " ").split()]
