@@ -1,6 +1,7 @@
 """Fixtures and hooks for all tests: the small bot, databases, cheap passwords, the order of files, and a watch for tests that
 hang."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from argon2 import PasswordHasher
 from hypothesis import settings
 
 from rasa_handoff.server import accounts
+from tests.support import event_loops
 from tests.support.databases import FILES, KINDS, NOTIFY, REDIS, SQLITE, Databases, OnPostgres, using
 from tests.support.hangs import HangWatch
 from tests.support.postgres_server import Database, Postgres
@@ -115,6 +117,12 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
     with using(one):
         yield one
     one.drop()
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """The loops of pytest-asyncio: one whose test has left connections open doesn't keep the worker."""
+    return event_loops.policy()
 
 
 @pytest.fixture(scope="session", autouse=True)
