@@ -188,6 +188,14 @@ class HandoffChannel(InputChannel):
     async def _receive(self, channel: str, message: UserMessage) -> None:
         assert self.interceptor is not None, "messages come only after the blueprint was registered"
         await self.authentication.receive(self.channels[channel], message)
+        await self.interceptor.receive(channel, message)
+
+    async def _complete(self, channel: str, message: UserMessage) -> None:
+        """Give a message what it names and the database has: the files of its page, the long payload behind a button's key.
+
+        Raises:
+            StoreError: it can't be looked up now.
+        """
         if authenticates(self.channels[channel]):
             await self._media.claim(message)
         if message.text and message.text.startswith(PREFIX):
@@ -196,7 +204,6 @@ class HandoffChannel(InputChannel):
             message.text, facts = pressed.payload, message_facts()
             if pressed.title is not None and facts.said.words is None:
                 facts.said = replace(facts.said, words=pressed.title)
-        await self.interceptor.receive(channel, message)
 
     def assemble(self, app: Sanic, on_new_message: OnMessage) -> None:
         """Assemble the parts for this application and connect them to its start and stop."""
@@ -222,6 +229,7 @@ class HandoffChannel(InputChannel):
         interceptor = self.interceptor = Interceptor(
             self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
         )
+        interceptor.complete = self._complete
         customers.mailboxes.is_open = lambda: interceptor.is_open
         self.mailbox_requests.mailboxes = customers.mailboxes
         return_to_bot = BotReturn(bot, self.settings.intents.ended)

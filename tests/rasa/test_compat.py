@@ -103,6 +103,9 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.channels.twilio.TwilioInput.blueprint": "1f2587f16a",
         "rasa.core.channels.twilio_voice.TwilioVoiceInput._build_twilio_voice_response": "856a0f8670",
     },
+    "channel/compat/vendor_calls.py": {
+        "sanic.blueprints.Blueprint.register": "edf1027d36",
+    },
     "channel/compat/vendor_errors.py": {
         "rasa.core.channels.callback.CallbackOutput._persist_message": "d3947dbe94",
         "rasa.core.channels.facebook.MessengerBot.__init__": "a580c44db7",
@@ -113,6 +116,10 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.channels.botframework.BotFramework.send": "32c02d301a",
         "rasa.core.channels.botframework.BotFramework._get_headers": "1cc7bce51b",
         "rasa.core.channels.mattermost.MattermostBot._post_data_to_channel": "5f18c1a0a0",
+    },
+    "channel/compat/webex.py": {
+        "rasa.core.channels.webexteams.WebexTeamsInput.__init__": "551b0a4f07",
+        "rasa.core.channels.webexteams.WebexTeamsInput.blueprint": "dbe718f374",
     },
     "guard/compat/http_requests.py": {
         "sanic.request.Request.receive_body": "e24a219801",

@@ -145,9 +145,11 @@ class CustomerMedia:
         if isinstance(message.metadata, Mapping) and MEDIA_KEY in message.metadata:
             named = message.metadata[MEDIA_KEY]
             message.metadata = {key: value for key, value in message.metadata.items() if key != MEDIA_KEY}
+        if named is None:
+            return
         ids = [id for id in named if isinstance(id, str)][:MOST_PARTS] if isinstance(named, list) else []
         owner, known = MediaOwner(conversation_id=message.sender_id), dict[str, KeptMedia]()
-        if self._library is not None:
+        if self._library is not None and ids:
             known = await self._library.find_all(owner, ids)
         files = tuple(part_of(known[id].media) if id in known else TextPart(text=NOT_THERE) for id in ids)
         if files:

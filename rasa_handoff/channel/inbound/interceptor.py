@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -73,7 +73,12 @@ MOMENT_SECONDS: Final = 0.5
 
 
 class Interceptor:
-    """Stands between the hosted channels and the bot."""
+    """Stands between the hosted channels and the bot.
+
+    ``complete``: gives a message, by its channel's name, what it names and the database has.
+    """
+
+    complete: Callable[[str, UserMessage], Awaitable[None]] | None = None
 
     def __init__(
         self,
@@ -136,6 +141,8 @@ class Interceptor:
             try:
                 if self._stopping:
                     raise StoreUnavailable("The server is stopping.")
+                if self.complete is not None:
+                    await self.complete(channel, message)
                 async with self._customers.request(
                     message.sender_id, channel, message.output_channel, message.message_id
                 ):

@@ -74,7 +74,7 @@ async def test_a_message_that_its_channel_cant_send_is_set_aside(
 async def test_where_nothing_can_be_pushed_a_wrong_notice_is_set_aside_too(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer_with(rasa, monkeypatch, JOINED, {"text": 5})
+    answer_with(rasa, monkeypatch, JOINED, {"elements": 5})
     assert await rasa.texts("/execute_handoff")
     handoff_id = str((await thandi.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -85,6 +85,17 @@ async def test_where_nothing_can_be_pushed_a_wrong_notice_is_set_aside_too(
 
     await eventually(received)
     assert [letter.entry.body["response"] for letter in await letters(rasa)] == [JOINED]
+
+
+async def test_a_notice_whose_text_is_a_number_is_said(
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(rasa, monkeypatch, JOINED, {"text": 5})
+    assert await rasa.texts("/execute_handoff")
+    await thandi.take_next()
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
+    assert "5" in await rasa.texts("and?")
+    assert await letters(rasa) == []
 
 
 async def test_an_agents_words_that_cant_be_sent_have_failed_and_hold_nothing_up(
