@@ -64,6 +64,7 @@ async def test_what_is_attached_stays_with_its_conversation(desks: Desks, relay:
     for name in ("Naledi", "Sipho"):
         await relay.offer(name=name)
         await take(page)
+        await expect(page.get_by_test_id("conversation")).to_contain_text(name)  # another one was open before
     await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
     await expect(page.get_by_test_id("attached")).to_have_count(1)
     await page.get_by_test_id("mine-item").filter(has_text="Naledi").click()

@@ -65,6 +65,10 @@ async def two_servers(
         yield first, second
 
 
+MOST_PAGES = 30
+"""Pages that are opened until both workers have one."""
+
+
 @pytest.mark.timeout(240)
 async def test_two_workers_serve_customers_whichever_they_come_to(
     small_model: Path,
@@ -80,9 +84,12 @@ async def test_two_workers_serve_customers_whichever_they_come_to(
         AsyncExitStack() as stack,
     ):
         await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
-        names = [f"customer-{number}" for number in range(6)]
-        customers = [await stack.enter_async_context(ScriptedCustomer(rasa.url, name, acks=True)) for name in names]
+        customers: list[ScriptedCustomer] = []
         spread = "select count(distinct process) from page_connection"
+        # A busy worker accepts fewer connections than an idle one.
+        while len(customers) < 6 or (len(customers) < MOST_PAGES and postgres.execute(spread) != [(2,)]):
+            page = ScriptedCustomer(rasa.url, f"customer-{len(customers)}", acks=True)
+            customers.append(await stack.enter_async_context(page))
         assert postgres.execute(spread) == [(2,)], "all pages are connected to one worker"
         handoffs = []
         for customer in customers:
