@@ -227,9 +227,16 @@ class HandoffChannel(InputChannel):
         )
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
         interceptor = self.interceptor = Interceptor(
-            self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
+            self.settings,
+            self.relay,
+            bot,
+            customers,
+            delivery_methods,
+            options,
+            orphaned_pauses,
+            on_new_message,
+            self._complete,
         )
-        interceptor.complete = self._complete
         customers.mailboxes.is_open = lambda: interceptor.is_open
         self.mailbox_requests.mailboxes = customers.mailboxes
         return_to_bot = BotReturn(bot, self.settings.intents.ended)

@@ -38,7 +38,14 @@ Next:
 DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (once)
   rasa-handoff serve{port}                                 (goes on running)
 """
-IGNORED_FILES: Final = ("*.bak", "handoff.db*", "handoff-platform.db*", "rasa-handoff-desk.db*")
+IGNORED_FILES: Final = (
+    "*.bak",
+    "handoff.db*",
+    "handoff.media/",
+    "handoff-platform.db*",
+    "rasa-handoff-desk.db*",
+    "rasa-handoff-desk.media/",
+)
 """Files for git to ignore: init, the relay, platform channels and the server write them into the project's folder by default."""
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 

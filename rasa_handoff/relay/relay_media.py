@@ -93,7 +93,7 @@ class RelayMedia:
     """
 
     def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:
-        where = settings.media or folder_beside(settings.store)
+        where = settings.media or folder_beside(store.url)
         self.library: MediaLibrary | None = None
         if where is not None and where != NOWHERE:
             media_store = open_media_store(where)

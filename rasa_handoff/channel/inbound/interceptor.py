@@ -71,14 +71,12 @@ RESUME_SECONDS: Final = 5.0
 MOMENT_SECONDS: Final = 0.5
 """How often to check whether a message waits because the tracker store is unreachable."""
 
+Complete = Callable[[str, UserMessage], Awaitable[None]]
+"""Gives a message, by its channel's name, what it names and the database has."""
+
 
 class Interceptor:
-    """Stands between the hosted channels and the bot.
-
-    ``complete``: gives a message, by its channel's name, what it names and the database has.
-    """
-
-    complete: Callable[[str, UserMessage], Awaitable[None]] | None = None
+    """Stands between the hosted channels and the bot."""
 
     def __init__(
         self,
@@ -90,9 +88,10 @@ class Interceptor:
         options: Options,
         orphaned_pauses: OrphanedPauses,
         on_new_message: OnMessage,
+        complete: Complete,
     ) -> None:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
-        self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
+        self._orphaned_pauses, self._delivery_methods, self._complete = orphaned_pauses, delivery_methods, complete
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
         self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
         self._unread = UnreadMessages(relay.store)
@@ -141,8 +140,7 @@ class Interceptor:
             try:
                 if self._stopping:
                     raise StoreUnavailable("The server is stopping.")
-                if self.complete is not None:
-                    await self.complete(channel, message)
+                await self._complete(channel, message)
                 async with self._customers.request(
                     message.sender_id, channel, message.output_channel, message.message_id
                 ):

@@ -58,10 +58,17 @@ def test_the_pipeline_is_the_one_rasa_would_have_chosen(project: Path) -> None:
 def test_files_with_customers_words_are_named_for_gitignore_unless_they_are_there(project: Path) -> None:
     (project / ".gitignore").write_text("*.bak\n.rasa\n")
     said = command("init", str(project), "--yes").stdout
-    assert "add to .gitignore: handoff.db*, handoff-platform.db*, rasa-handoff-desk.db*\n" in said
+    named = (
+        "handoff.db*",
+        "handoff.media/",
+        "handoff-platform.db*",
+        "rasa-handoff-desk.db*",
+        "rasa-handoff-desk.media/",
+    )
+    assert f"add to .gitignore: {', '.join(named)}\n" in said
     for name in ("config.yml", "credentials.yml"):
         (project / f"{name}.bak").replace(project / name)
-    (project / ".gitignore").write_text("*.bak\nhandoff.db*\nhandoff-platform.db*\nrasa-handoff-desk.db*\n")
+    (project / ".gitignore").write_text("\n".join(("*.bak", *named)))
     assert "gitignore" not in command("init", str(project), "--yes").stdout
 
 
