@@ -62,7 +62,9 @@ _OLD_OFFICE: Final = {
 _HEIC: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 _MARKUP: Final = re.compile(r"<\s*[a-z!?/]", re.IGNORECASE)
 
-PICTURES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/avif"})
+PICTURES: Final = frozenset(
+    {"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/avif", "image/heic"}
+)
 """What is cleaned as a picture (``pictures.py``)."""
 SHOWN: Final = re.compile(
     r"image/(jpeg|png|gif)|audio/(mpeg|aac|flac|amr|ogg|wav|mp4|webm)|video/(mp4|webm|ogg|quicktime|3gpp)"

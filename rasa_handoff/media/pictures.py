@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
+import pi_heif  # type: ignore[import-untyped]
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from rasa_handoff.media.media_errors import DAMAGED, TOO_LARGE, MediaRefused
@@ -22,6 +23,8 @@ MOST_PIXELS: Final = 40_000_000
 """Pixels of a picture that is decoded, all of its frames together."""
 MOST_JPEG_PIXELS: Final = 210_000_000
 """The same of a JPEG, which a decoder makes smaller while it reads: the largest photo that phones take."""
+MOST_HEIC_PIXELS: Final = 50_000_000
+"""The same of a HEIC: the largest that phones take, 48 megapixels, which is decoded as a whole."""
 MOST_FRAMES: Final = 500
 QUALITY: Final = 88
 ORIENTATION: Final = 0x0112
@@ -37,7 +40,9 @@ TURNS: Final = {
 }
 JPEGS: Final = ("JPEG", "MPO")
 """MPO: a photo with a second one behind it, such as a preview."""
-FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
+HEIC: Final = "HEIF"
+"""Pillow's name of what iPhones take."""
+FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF", HEIC)
 """What Pillow may try to decode: its other decoders, for rare formats, are where its holes were."""
 WRITTEN: Final = frozenset({"image/jpeg", "image/png", "image/gif"})
 """The types that come out."""
@@ -45,6 +50,8 @@ UNREADABLE: Final = "This picture can't be read: it may be damaged. Please send 
 TOO_MANY_PIXELS: Final = "This picture has too many pixels. Please send a smaller one."
 
 _one_at_a_time: Final = threading.Lock()
+pi_heif.options.DECODE_THREADS = 1
+pi_heif.register_heif_opener(thumbnails=False)
 
 
 def clean(source: Path, target: Path) -> str:
@@ -57,8 +64,8 @@ def clean(source: Path, target: Path) -> str:
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, which is thrown away
         try:
-            frames, was_jpeg = _decoded(source)
-            return _written(frames, was_jpeg, target)
+            frames, is_photo = _decoded(source)
+            return _written(frames, is_photo, target)
         except (MediaRefused, MemoryError):
             raise
         except UnidentifiedImageError as problem:
@@ -75,14 +82,11 @@ def clean(source: Path, target: Path) -> str:
 
 def _decoded(source: Path) -> tuple[list[tuple[Any, int]], bool]:
     """Return the frames, upright and in colours that every writer takes, each with its duration in milliseconds; and whether
-    it was a JPEG.
+    a camera took it, as far as its format says.
     """
     with Image.open(source, formats=FORMATS) as picture:
         width, height = picture.size
-        is_jpeg = picture.format in JPEGS
-        # A progressive one is decoded in memory as a whole, however small it is to become.
-        most = MOST_JPEG_PIXELS if is_jpeg and not picture.info.get("progressive") else MOST_PIXELS
-        if width * height > most:
+        if width * height > _most_pixels(picture):
             raise MediaRefused(TOO_LARGE, TOO_MANY_PIXELS)
         scale = next((one for one in (8, 4, 2) if max(width, height) // one >= LEAST_SIDE), 1)
         picture.draft(None, (width // scale, height // scale))  # so a JPEG is decoded at a half, a quarter or an eighth
@@ -93,7 +97,15 @@ def _decoded(source: Path) -> tuple[list[tuple[Any, int]], bool]:
                 return frames[:1], False
             duration = int(frame.info.get("duration", 100) or 100)
             frames.append((_upright(frame), duration))
-        return frames, is_jpeg
+        return frames, picture.format in (*JPEGS, HEIC)
+
+
+def _most_pixels(picture: Any) -> int:
+    """Return how many pixels a picture of this format may have."""
+    if picture.format == HEIC:
+        return MOST_HEIC_PIXELS
+    # A progressive JPEG is decoded in memory as a whole, however small it is to become.
+    return MOST_JPEG_PIXELS if picture.format in JPEGS and not picture.info.get("progressive") else MOST_PIXELS
 
 
 def _upright(frame: Any) -> Any:
@@ -121,14 +133,14 @@ def _eight_bits(frame: Any) -> Any:
     return frame
 
 
-def _written(frames: list[tuple[Any, int]], was_jpeg: bool, target: Path) -> str:
+def _written(frames: list[tuple[Any, int]], is_photo: bool, target: Path) -> str:
     picture, _ = frames[0]
     if len(frames) > 1:
         more = [frame for frame, _ in frames[1:]]
         durations = [duration for _, duration in frames]
         picture.save(target, "GIF", save_all=True, append_images=more, duration=durations, loop=0)
         return "image/gif"
-    if picture.mode == "RGBA" or (not was_jpeg and _has_few_colours(picture)):
+    if picture.mode == "RGBA" or (not is_photo and _has_few_colours(picture)):
         picture.save(target, "PNG")
         return "image/png"
     picture.save(target, "JPEG", quality=QUALITY, optimize=True, progressive=True)

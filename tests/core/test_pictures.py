@@ -1,15 +1,18 @@
 """Pictures are written anew: upright, without metadata, and never too large to decode."""
 
+import base64
 import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Final
 
 import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from rasa_handoff.media import pictures
+from rasa_handoff.media.content_types import type_of
 from rasa_handoff.media.media_errors import DAMAGED, TOO_LARGE, MediaRefused
 from tests.support.photos import MARKER, photo
 
@@ -20,6 +23,21 @@ def cleaned(tmp_path: Path, content: bytes) -> tuple[str, Image.Image]:
     type = pictures.clean(source, target)
     assert MARKER not in target.read_bytes()
     return type, Image.open(io.BytesIO(target.read_bytes()))
+
+
+HEIC: Final = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAaFtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRpbG9jAA"
+    "AAAERAAAIAAQAAAAABxQABAAAAAAAAAIQAAgAAAAACSQABAAAAAAAAALwAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVp"
+    "bmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAAA4GlwcnAAAADAaXBjbwAAAHhodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGE"
+    "ABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQArQgEBA3AAAAMAkAAAAwAAAwAeoDCBBZbqSSmubgIaDAgAAAMAyAAAAwAIQGIAAQAHRAHBcrAi"
+    "QAAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABgAAAAQAAAABBwaXhpAAAAAAMICAgAAAAJaXJvdAMAAAAYaXBtYQAAAAAAAAABAA"
+    "EFgQIDBIUAAAAaaXJlZgAAAAAAAAAOY2RzYwACAAEAAQAAAUhtZGF0AAAAgCgBrwngx485dV///Rjf//wjTyH7XF1JBKf/1UKDv4VQ//7MxXUy"
+    "4gheWAWAIbeQvbxhflEjorHp3SKppJI+FBVRF7778J8B8lFrFgSj8oHLxCZ2neM2pfw76n242eEkKcZtOynlg7VBrXJ9xn6aNt7dhlrZovhvVl"
+    "1uYbIOV3yfAAAABkV4aWYAAE1NACoAAAAIAAQBDwACAAAABgAAAD4BEAACAAAACAAAAEQBEgADAAAAAQAGAACIJQAEAAAAAQAAAEwAAAAATWFr"
+    "ZXIAUGhvbmUgNwAABAABAAIAAAACUwAAAAACAAUAAAADAAAAggADAAIAAAACRQAAAAAEAAUAAAADAAAAmgAAAAAAAAAhAAAAAQAAADcAAAABAA"
+    "AAHQAAAAEAAAASAAAAAQAAABkAAAABAAAAGgAAAAE="
+)
+"""As an iPhone takes it: 96 by 64, held on its side, red on the left and blue on the right, with its device and place."""
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -33,6 +51,31 @@ def test_a_photo_is_turned_upright_and_has_no_metadata(tmp_path: Path, orientati
     assert "icc_profile" not in found.info
     corner, expected = found.convert("RGB").getpixel((4, 4)), upright.convert("RGB").getpixel((4, 4))
     assert all(abs(one - other) < 40 for one, other in zip(corner, expected, strict=True))
+
+
+def test_an_iphones_photo_becomes_an_upright_one_that_browsers_show_and_its_place_is_gone(tmp_path: Path) -> None:
+    assert type_of(HEIC) == "image/heic"
+    assert b"Phone 7" in HEIC
+    type, found = cleaned(tmp_path, HEIC)
+    assert (type, found.size) == ("image/jpeg", (64, 96))
+    assert not found.getexif()
+    top, bottom = found.getpixel((32, 8)), found.getpixel((32, 88))
+    assert top[0] > 150 > top[2]
+    assert bottom[2] > 150 > bottom[0]
+    assert b"Phone 7" not in (tmp_path / "target").read_bytes()
+
+
+def test_an_iphones_photo_that_is_cut_off_or_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in (40, 300, len(HEIC) - 60):
+        with pytest.raises(MediaRefused) as refused:
+            cleaned(tmp_path, HEIC[:end])
+        assert refused.value.code == DAMAGED
+    monkeypatch.setattr(pictures, "MOST_HEIC_PIXELS", 96 * 64 - 1)
+    with pytest.raises(MediaRefused) as refused:
+        cleaned(tmp_path, HEIC)
+    assert refused.value.code == TOO_LARGE
 
 
 def test_a_large_photo_is_made_smaller_and_keeps_its_shape(tmp_path: Path) -> None:
