@@ -254,6 +254,31 @@ async def test_a_reload_keeps_the_open_conversation_and_the_draft(desks: Desks, 
     await expect(page.get_by_test_id("composer")).to_have_value("Half a thou")
 
 
+async def test_the_next_agent_in_a_tab_finds_no_draft_of_the_one_whose_session_expired(
+    desks: Desks, server: Server, relay: Relay
+) -> None:
+    desk = await desks.open("thandi")
+    page, composer = desk.page, desk.page.get_by_test_id("composer")
+    handoff = await relay.offer()
+    await take(page)
+    await relay.say(handoff, "Are you there?")
+    await composer.fill("Between us")
+    server.ahead += 181
+    await expect(page.get_by_test_id("mine-item")).to_have_attribute("data-overdue", "")
+    server.ahead += 181  # now a colleague may take over
+    await page.context.clear_cookies()
+    desk.email = "pieter@example.org"
+    await desk.sign_in()
+    await expect(page.get_by_test_id("others-item")).to_contain_text("waits for Thandi Nkosi")
+    await page.get_by_test_id("others-item").click()
+    await page.get_by_test_id("take-this").click()
+    await expect(composer).to_be_focused()
+    await expect(composer).to_have_value("")
+    await composer.fill("My own")
+    await page.reload()
+    await expect(composer).to_have_value("My own")
+
+
 async def test_resolving_brings_outcome_note_and_slots_to_the_relay(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     handoff = await relay.offer()

@@ -144,17 +144,24 @@ function putIntoAddress(handoff_id) {
   history.pushState(null, "", location.pathname + hash);
 }
 
-/** @param {string} handoff_id */
-export function loadDraft(handoff_id) {
-  return load("tab", `desk.draft.${handoff_id}`, readText, "");
+/**
+ * Return this agent's draft: another may have written one in this tab before, and left it as the session expired.
+ *
+ * @param {string} handoff_id
+ * @param {string | undefined} agent
+ */
+export function loadDraft(handoff_id, agent) {
+  const { text } = load("tab", `desk.draft.${handoff_id}`, (draft) => (draft.agent === agent ? draft : undefined), { text: "" });
+  return readText(text) ?? "";
 }
 
 /**
  * @param {string} handoff_id
+ * @param {string | undefined} agent
  * @param {string} text
  */
-export function saveDraft(handoff_id, text) {
-  if (text) save("tab", `desk.draft.${handoff_id}`, text);
+export function saveDraft(handoff_id, agent, text) {
+  if (text) save("tab", `desk.draft.${handoff_id}`, { agent, text });
   else remove(`desk.draft.${handoff_id}`);
 }
 

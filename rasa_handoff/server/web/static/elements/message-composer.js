@@ -69,6 +69,8 @@ export class MessageComposer extends View {
   );
   /** @type {string | null} */
   #handoffId = null;
+  /** Whose draft is in the field. @type {string | undefined} */
+  #agent = undefined;
   /** What goes with the message. @type {readonly UnsentPart[]} */
   #parts = [];
   #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoffId, on }));
@@ -112,7 +114,7 @@ export class MessageComposer extends View {
     const summary = selectedConversation(state);
     this.hidden = summary === null;
     const own = summary !== null && mayAnswer(state, summary);
-    const isAnother = this.#changeOver(summary, own);
+    const isAnother = this.#changeOver(summary, state.me?.id, own);
     this.#form.hidden = !own;
     this.#instead.hidden = own;
     if (summary) this.#drawTexts(state, summary);
@@ -131,15 +133,17 @@ export class MessageComposer extends View {
    * the same one that this agent may answer from now on.
    *
    * @param {Summary | null} summary
+   * @param {string | undefined} agent
    * @param {boolean} own
    */
-  #changeOver(summary, own) {
+  #changeOver(summary, agent, own) {
     const id = summary?.handoff_id ?? null;
     const isAnother = id !== this.#handoffId || (own && this.#form.hidden);
     if (id !== this.#handoffId) {
       this.#typing.stop();
       this.#handoffId = id;
-      this.#field.value = id ? loadDraft(id) : "";
+      this.#agent = agent;
+      this.#field.value = id ? loadDraft(id, agent) : "";
     }
     return isAnother;
   }
@@ -175,7 +179,7 @@ export class MessageComposer extends View {
       return this.#field.focus();
     }
     this.#field.value = "";
-    saveDraft(this.#handoffId, "");
+    saveDraft(this.#handoffId, this.#agent, "");
     this.#typing.stop();
     this.#grow();
     this.#showHints();
@@ -186,7 +190,7 @@ export class MessageComposer extends View {
   #typed() {
     if (!this.#handoffId) return;
     setText(this.#problem, "");
-    saveDraft(this.#handoffId, this.#field.value);
+    saveDraft(this.#handoffId, this.#agent, this.#field.value);
     this.#grow();
     this.#showHints();
     this.#typing.keyPressed();
