@@ -189,12 +189,22 @@ def _side_by_side(taken: list[Entry]) -> bool:
     return len(apart) == len(set(apart))
 
 
+class OtherRelayMachine(RelayMachine):
+    """The same with other sequences, since Hypothesis makes them from the name."""
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],  # a failure waits for its deadline: making it smaller would take minutes
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
 TestRelay = RelayMachine.TestCase
-TestRelay.settings = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.generate],  # a failure waits for its deadline: making it smaller would take minutes
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+TestRelay.settings = _settings(15)
+TestRelayForLong = pytest.mark.slow(OtherRelayMachine.TestCase)
+TestRelayForLong.settings = _settings(60)
