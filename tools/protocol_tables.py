@@ -87,6 +87,7 @@ RELAY = (
         f"{UNKNOWN}; from the relay `ended` too, and `too_many` when 1,000 wait already for the customer",
     ),
     Exchange(TO_SERVER, "message.status", [relay.MessageStatusPayload], ""),
+    Exchange(TO_SERVER, relay.RatingPayload.event, [relay.RatingPayload], "accepted for an unknown handoff, too"),
     Exchange(BOTH, "typing", [relay.TypingPayload], ""),
     Exchange(TO_SERVER, relay.CustomerPresencePayload.event, [relay.CustomerPresencePayload], ""),
 )

@@ -6,7 +6,7 @@
  * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
  * quick-reply, reply-link, picture, file, audio, video, card, place, send-place, no-place, attach, attach-input, chosen, chosen-file
  * (data-state: sending, there, failed), chosen-out, chosen-again, suggestion,
- * new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
+ * rate, rate-score, rate-comment, rate-send, rate-dismiss, rate-state, new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
  * connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
@@ -16,6 +16,7 @@ import { CustomerFiles } from "./customer-files.js";
 import { listenForFiles } from "./file-drop.js";
 import { FileSending } from "./file-sending.js";
 import { contentOf, keptMedia } from "./message-content.js";
+import { noteActive, RatingForm } from "./rating.js";
 import { filesAddress, rasaAddress, RasaSocket } from "./rasa-socket.js";
 import { language, t, translate } from "./texts.js";
 import { isolate } from "./text-direction.js";
@@ -61,6 +62,7 @@ const socket = new RasaSocket(rasaAddress(), () => storage.conversation, {
   onToken,
 });
 const files = new CustomerFiles(find("#chosen"), beginSending, onFilesChanged);
+const rating = new RatingForm(/** @type {HTMLFormElement} */ (find("#rate")), find("#rate-state"), rate);
 const indicator = new TypingIndicator((on) => socket.sendTyping(on));
 
 /** @param {Connection} state */
@@ -104,7 +106,31 @@ let who = { active: "bot", agent: null };
 /** Show whom the customer has now; its colour comes from `data-active`. @param {Active} now */
 function onActive(now) {
   who = now;
+  if (noteActive({ ...storage.conversation }, now.active)) storage.change((conversation) => noteActive(conversation, now.active));
   drawActive();
+  drawRating();
+}
+
+function drawRating() {
+  if (rating.draw(storage.conversation, shownConnection === "online")) scrollToEnd();
+}
+
+/** Keep what the customer thinks of the chat, and send it; null: they don't want to say. @param {string | null} message */
+function rate(message) {
+  storage.change((conversation) => {
+    conversation.asks = false;
+    conversation.rating = message === null ? conversation.rating : { id: freshId(), message };
+  });
+  drawRating();
+  field.focus({ preventScroll: true });
+  void sendUnsent();
+}
+
+/** Note what became of the rating. @param {boolean} accepted */
+function rated(accepted) {
+  rating.thanks = accepted;
+  storage.change((conversation) => (conversation.rating = null));
+  drawRating();
 }
 
 function drawActive() {
@@ -151,6 +177,7 @@ async function sendUnsent() {
     const outcome = await socket.sendMessage(next.id, next.message, next);
     if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
     else if (next.id === storage.conversation.leaving) left();
+    else if (next.id === storage.conversation.rating?.id) rated(outcome === "accepted");
     else settle(next.id, outcome === "accepted");
   }
   sending = false;
@@ -158,10 +185,10 @@ async function sendUnsent() {
 
 /** Return the first message that isn't acknowledged; leaving comes after all that the customer has written. */
 function firstUnsent() {
-  const { lines, leaving } = storage.conversation;
+  const { lines, leaving, rating: unsent } = storage.conversation;
   const line = lines.find((one) => one.sent === false && !one.refused);
   if (line) return { id: String(line.id), message: line.message ?? line.text, parts: line.parts, files: line.files };
-  return leaving ? { id: leaving, message: LEAVE } : undefined;
+  return unsent ?? (leaving ? { id: leaving, message: LEAVE } : undefined);
 }
 
 /** Note what became of an unsent message. @param {string} id @param {boolean} accepted */
@@ -268,6 +295,7 @@ function draw() {
     looks.set(item, look);
     updateItem(item, line, open, shownConnection);
   }
+  drawRating();
   scrollToEnd();
 }
 

@@ -2,7 +2,8 @@
 /**
  * What outlives a reload and is shared by all tabs: the session's id, its customer token and its messages. `leaving`: the id of
  * the message that ends the handoff, if the customer has chosen to leave; `stays`: whether the bot then goes on in this
- * conversation, and not in a new one.
+ * conversation, and not in a new one. `talks`: whether the customer has a person; `asks`: whether they are asked what they think of
+ * the chat that has ended; `rating`: their answer, until it has arrived.
  *
  * @typedef {object} Conversation
  * @property {string} session
@@ -10,6 +11,9 @@
  * @property {import("./message-items.js").Line[]} lines
  * @property {string | null} leaving
  * @property {boolean} stays
+ * @property {boolean} talks
+ * @property {boolean} asks
+ * @property {{id: string, message: string} | null} rating
  */
 
 import { isCard, isMedia, isReply, isSentPart } from "./message-content.js";
@@ -24,7 +28,7 @@ export function freshId() {
 
 /** @returns {Conversation} */
 function newConversation() {
-  return { session: freshId(), token: null, lines: [], leaving: null, stays: false };
+  return { session: freshId(), token: null, lines: [], leaving: null, stays: false, talks: false, asks: false, rating: null };
 }
 
 /**
@@ -35,10 +39,20 @@ function newConversation() {
  */
 function load() {
   try {
-    const { session, token, lines, leaving, stays } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const { session, token, lines, leaving, stays, talks, asks, rating } = JSON.parse(localStorage.getItem(KEY) ?? "null");
     if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
     const text = (/** @type {unknown} */ value) => (typeof value === "string" ? value : null);
-    return { session, token: text(token), lines: lines.filter(isLine), leaving: text(leaving), stays: stays === true };
+    const [id, message] = [text(rating?.id), text(rating?.message)];
+    return {
+      session,
+      token: text(token),
+      lines: lines.filter(isLine),
+      leaving: text(leaving),
+      stays: stays === true,
+      talks: talks === true,
+      asks: asks === true,
+      rating: id && message ? { id, message } : null,
+    };
   } catch {
     return null;
   }

@@ -67,6 +67,12 @@ const TEXTS = {
     noFiles: "Pictures and files aren't taken here. Please describe it in words.",
     fileNotSent: "It couldn't be sent.",
     noPlace: "Your browser doesn't say where you are. Please write it.",
+    rateQuestion: "How was the chat?",
+    rateHint: "1 is bad, 5 is very good.",
+    rateScore: "{score} of 5",
+    rateComment: "What was good, or wasn't? You needn't say.",
+    rateDismiss: "Not now",
+    rateThanks: "Thank you for telling us.",
   },
   af: {
     title: "Karoo Books · Hulp",
@@ -133,6 +139,12 @@ const TEXTS = {
     noFiles: "Prente en lêers word nie hier geneem nie. Beskryf dit asseblief in woorde.",
     fileNotSent: "Dit kon nie gestuur word nie.",
     noPlace: "Jou blaaier sê nie waar jy is nie. Skryf dit asseblief.",
+    rateQuestion: "Hoe was die gesprek?",
+    rateHint: "1 is sleg, 5 is baie goed.",
+    rateScore: "{score} uit 5",
+    rateComment: "Wat was goed, of nie? Jy hoef niks te sê nie.",
+    rateDismiss: "Nie nou nie",
+    rateThanks: "Dankie dat jy ons laat weet.",
   },
 };
 

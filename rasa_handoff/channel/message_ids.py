@@ -21,6 +21,7 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.vendors.page_messages import read_page_message
 from rasa_handoff.channel.vendors.vendor_message import VendorFields, VendorMessage
+from rasa_handoff.core.rating import is_rating, read_rating
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.payloads import ForeignId
@@ -79,9 +80,12 @@ class MessageFacts:
         """Add what a front end of the project's own has sent beside the message's words.
 
         Raises:
-            Refused: it can't be read.
+            Refused: it can't be read; or the words are a rating that can't be.
         """
         self.said = read_page_message(sent)
+        words = in_text(sent.get("message"))
+        if is_rating(words):
+            read_rating(words)
 
     def give_id(self, message: UserMessage) -> None:
         """Give the message its sender's id; further messages from the same request get that id with a number."""

@@ -27,7 +27,7 @@ from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteT
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.message_parts import TextPart, in_words
 from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, NoticeBody, UnpauseBody
-from rasa_handoff.protocol.payloads import MessageStatusPayload
+from rasa_handoff.protocol.payloads import MessageStatusPayload, RatingPayload
 from rasa_handoff.protocol.values import Speaker, Status
 
 __all__ = [
@@ -57,13 +57,15 @@ SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 def step(conversation: Conversation, event: events.Event) -> ControlStep:
     """Return the conversation after the event, and its effects.
 
-    An event that concerns a message rather than the state is legal in every state, so the table doesn't have it.
+    An event that concerns a message or a rating rather than the state is legal in every state, so the table doesn't have it.
 
     Raises:
         IllegalEvent: the table has no such pair, or an agent writes in an older handoff.
     """
     if isinstance(event, events.MessageReported | events.NoticeShown | events.CustomerMessageNotDelivered):
         return _with_choices(conversation, event), (_report(event),)
+    if isinstance(event, events.CustomerRated):
+        return conversation, _rated(conversation, event)
     if _is_of_an_older_handoff(conversation, event):
         if isinstance(event, events.AgentSaid):
             raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
@@ -134,6 +136,15 @@ def _report(event: events.MessageReported | events.NoticeShown | events.Customer
         customer_is_away=event.customer_is_away,
     )
     return TellDesk(payload=status)
+
+
+def _rated(conversation: Conversation, event: events.CustomerRated) -> tuple[Effect, ...]:
+    """Return the effect of a rating: the desk is told, if there was a handoff at all."""
+    if conversation.handoff_id is None:
+        return ()
+    rating = event.rating
+    report = RatingPayload(handoff_id=conversation.handoff_id, score=rating.score, at=event.at, comment=rating.comment)
+    return (TellDesk(payload=report),)
 
 
 def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:

@@ -44,6 +44,7 @@ from rasa_handoff.protocol.payloads import (
     MessagePayload,
     OfferPayload,
     QueuedAnswer,
+    RatingPayload,
     RelayAuthPayload,
     TranscriptPayload,
     TypingPayload,
@@ -162,6 +163,13 @@ class OurDesk(Desk):
         handoff_id = str(entry.handoff_id)
         if entry.name == TranscriptPayload.event and self._welcome is not None and not self._welcome.transcript_follows:
             log.warning("The live-agent server is too old for a transcript that follows; %s has none.", short_id(lane))
+            return []
+        if (
+            entry.name == RatingPayload.event
+            and self._welcome is not None
+            and entry.name not in (self._welcome.events or ())
+        ):
+            log.warning("The live-agent server is too old for a rating; that of %s is dropped.", short_id(lane))
             return []
         self._check_is_accepted(entry.name)
         body = await self._media.body_of(lane, entry, self._welcomed_by().largest_file)

@@ -24,6 +24,7 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn, Messages
 from rasa_handoff.channel.turn.bot_turn import BotTurn, find_finished_turn
 from rasa_handoff.channel.turn.orphaned_pauses import paused_for_handoff
+from rasa_handoff.core.rating import is_rating
 from rasa_handoff.platforms.later_writer import LaterWriter
 from rasa_handoff.platforms.memory import Memory, OpenTurn
 from rasa_handoff.platforms.tracker_changes import (
@@ -111,6 +112,7 @@ class Conversations:
         Returns the handoff request that the answer has still to carry out, or None. The conversation is paused if there is one,
         and also if the answer ``hands_over`` by itself.
         """
+        text_for_bot = _without_ratings(text_for_bot)
         tracker = await self._read(message.sender_id)
         finished = find_finished_turn(tracker, message) if tracker is not None else None
         if finished is not None:
@@ -163,6 +165,7 @@ class Conversations:
 
     async def note_for_people(self, message: UserMessage, text_for_bot: TextForBot) -> None:
         """Write a message that is for the platform's people to the tracker. Call it within :meth:`turn`."""
+        text_for_bot = _without_ratings(text_for_bot)
         tracker = await self._read(message.sender_id)
         if tracker is None or find_finished_turn(tracker, message) is None:
             message.text = text_for_bot([event.as_dict() for event in tracker.events] if tracker is not None else ())
@@ -293,3 +296,13 @@ class Conversations:
 
 def _is_older(reported_at: float | None, paused: ConversationPaused | None) -> bool:
     return paused is not None and reported_at is not None and reported_at < paused.timestamp
+
+
+def _without_ratings(text_for_bot: TextForBot) -> TextForBot:
+    """Return the function, except that a rating isn't for the bot: the platform's people have one of their own."""
+
+    def text(happened: Sequence[Mapping[str, Any]]) -> str | None:
+        found = text_for_bot(happened)
+        return None if is_rating(found) else found
+
+    return text

@@ -7,7 +7,7 @@ of an older handoff changes nothing.
 from typing import Any
 
 from rasa_handoff.protocol.message_parts import AnyPart
-from rasa_handoff.protocol.values import Agent, Department, Offer, ShownChoice, Status, Value
+from rasa_handoff.protocol.values import Agent, Department, Offer, Rating, ShownChoice, Status, Value
 
 
 class Event(Value, frozen=True, tag=True):
@@ -245,6 +245,13 @@ class SilenceTooLong(Event, frozen=True, kw_only=True):
 
 class ReturnTimedOut(Event, frozen=True, kw_only=True):
     """The tracker couldn't be written in time: the bot gets the conversation although the tracker lacks the return."""
+
+
+class CustomerRated(Event, frozen=True, kw_only=True):
+    """The customer says what they think of their last handoff, which may be over."""
+
+    rating: Rating
+    at: float
 
 
 # From delivery to the customer

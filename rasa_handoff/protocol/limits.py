@@ -28,6 +28,8 @@ LONGEST_LANE: Final = 1_000
 """Entries that may wait in one lane of an outbox. In a full lane, people's messages are refused with an error, and what is
 dispensable is left out with a log line. What a change of state needs (an offer, an end, the return) is always added: there are
 few per handoff."""
+LONGEST_COMMENT: Final = 1_000
+"""Characters of what a customer writes beside the score that they give a handoff."""
 LONGEST_REASON: Final = 100
 """Characters of the reason for which a handoff ended."""
 

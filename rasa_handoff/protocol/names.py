@@ -128,6 +128,8 @@ WITHOUT_CONTACT_PAYLOAD: Final = "/handoff_without_contact"
 """Payloads of the relay's choices. Unlike ``CARRY_ON_PAYLOAD`` they are no intents; only the relay reads them."""
 LEAVE_PAYLOAD: Final = "/handoff_leave"
 """Sent by a front end whose customer leaves the handoff, and has already been asked whether they want to."""
+RATE_PAYLOAD: Final = "/handoff_rate"
+"""Followed by JSON with the score and a comment: what the customer thinks of their last handoff, sent by a front end."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
 PARTS_KEY: Final = "handoff_parts"

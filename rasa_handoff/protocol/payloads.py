@@ -16,11 +16,13 @@ from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.values import (
     Agent,
     Availability,
+    Comment,
     Contact,
     Count,
     Department,
     Moment,
     Offer,
+    Score,
     Seconds,
     Speaker,
     Status,
@@ -238,6 +240,21 @@ class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
     customer_is_away: bool = False
 
 
+class RatingPayload(DurablePayload, frozen=True, kw_only=True):
+    """What the customer thinks of a handoff, under way or ended.
+
+    It is sent only to a server that accepts it.
+
+    ``score``: from 1 to 5, the best. ``at``: when it was given. ``comment``: why, in the customer's words.
+    """
+
+    event = "rating"
+
+    score: Score
+    at: Moment
+    comment: Comment | None = None
+
+
 class TypingPayload(Payload, frozen=True, kw_only=True):
     """Whether somebody types. Never stored.
 
@@ -360,7 +377,13 @@ RelayStatusPayload = EndedPayload | MessageLeftPayload
 
 
 ToDeskPayload = (
-    OfferPayload | TranscriptPayload | MessagePayload | MessageStatusPayload | EndedPayload | MessageLeftPayload
+    OfferPayload
+    | TranscriptPayload
+    | MessagePayload
+    | MessageStatusPayload
+    | RatingPayload
+    | EndedPayload
+    | MessageLeftPayload
 )
 """The payloads that a relay sends again until they are acknowledged."""
 

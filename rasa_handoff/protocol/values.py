@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.field_errors import sentence
+from rasa_handoff.protocol.limits import LONGEST_COMMENT
 from rasa_handoff.protocol.message_parts import Parts
 from rasa_handoff.protocol.text import shown, valid
 
@@ -25,6 +26,10 @@ Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]
 """Seconds since 1970, until the year 3000."""
 Seconds = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 """A duration."""
+Score = Annotated[int, Meta(ge=1, le=5)]
+"""How content a customer is."""
+Comment = Annotated[str, Meta(max_length=LONGEST_COMMENT)]
+"""What a customer writes beside a score."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +285,13 @@ class Transcript(Value, frozen=True, kw_only=True):
     bot: BotState = BotState()
     contact: Contact = Contact()
     language: str | None = None
+
+
+class Rating(Value, frozen=True, kw_only=True):
+    """What a customer thinks of a handoff. ``score``: from 1 to 5, the best. ``comment``: why, in their words."""
+
+    score: Score
+    comment: Comment | None = None
 
 
 def plain(value: Any) -> Any:

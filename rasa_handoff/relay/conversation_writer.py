@@ -71,6 +71,8 @@ class ConversationWriter:
             after, effects = step(before, event)
         if isinstance(event, events.PositionChanged) and after.channel in self._settings.quiet_channels:
             effects = ()
+        if isinstance(event, events.CustomerRated) and effects and _is_deleted(connection, after):
+            effects = ()
         _note_event(connection, event, after)
         if isinstance(event, events.CustomerSaid | events.AgentSaid):
             refuse_where_full(connection, event)
@@ -108,6 +110,11 @@ class ConversationWriter:
     def _seconds(self, kind: str) -> float | None:
         """Return how long a timer of this kind runs; None: it is switched off."""
         return self._settings.story_timeout if kind == "story" else self._settings.timers.seconds(kind)
+
+
+def _is_deleted(connection: Connection, conversation: Conversation) -> bool:
+    """Return whether the last handoff was deleted by its age; the conversation stays while an older one does."""
+    return repository.conversation_of(connection, str(conversation.handoff_id)) is None
 
 
 def _note_beginning(connection: Connection, event: events.Event) -> None:

@@ -1,6 +1,7 @@
 """The outbox entries that the effects of an event become, and what happens where a lane is full.
 
-A message for which there is no room is refused. What a full lane can do without, a notice or a message's status, is left out.
+A message for which there is no room is refused. What a full lane can do without is left out: a notice, a message's status, a
+rating.
 """
 
 import uuid
@@ -14,7 +15,7 @@ from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteT
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.outbox_bodies import CustomerBody, NoticeBody
-from rasa_handoff.protocol.payloads import MessageStatusPayload
+from rasa_handoff.protocol.payloads import MessageStatusPayload, RatingPayload
 from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.handoff_requests import offer_entries
@@ -50,10 +51,10 @@ def put_entries(connection: Connection, lane: str, handoff_id: str | None, effec
 
 
 def _dispensable_for(effect: Effect) -> str | None:
-    """Return the target of an effect that may be left out when its lane is full: a notice or a message's status; else None."""
+    """Return the target of an effect that may be left out when its lane is full; None for any other."""
     if isinstance(effect, TellCustomer) and effect.speaker is Speaker.SYSTEM:
         return CUSTOMER
-    if isinstance(effect, TellDesk) and isinstance(effect.payload, MessageStatusPayload):
+    if isinstance(effect, TellDesk) and isinstance(effect.payload, MessageStatusPayload | RatingPayload):
         return DESK
     return TRACKER if isinstance(effect, WriteTracker) and isinstance(effect.body, NoticeBody) else None
 

@@ -16,6 +16,8 @@ from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
+from rasa_handoff.protocol.values import Rating
+from rasa_handoff.relay.relay import DESK
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import eventually
 
@@ -152,6 +154,19 @@ class DeskContract:
             await far.say("welcome back")
             await eventually(lambda: side.agent_messages() == ["welcome back"])
 
+    async def test_a_rating_holds_nothing_up(self, side: RelaySide, far: FarSide) -> None:
+        """A desk without a use for what the customer thinks of a chat takes it, during the chat and afterwards."""
+        await side.start()
+        rated = events.CustomerRated(conversation_id="thabo", rating=Rating(score=4, comment="kind"), at=5.0)
+        await side.relay.apply(rated)
+        await side.says("and then?")
+        await eventually(lambda: _customer_messages_are(far, ["and then?"]))
+        await far.end()
+        await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
+        await side.relay.apply(rated)
+        await eventually(lambda: _nothing_waits(side))
+        assert await side.relay.count_dead_letters() == 0
+
     async def test_the_customer_may_leave(self, side: RelaySide, far: FarSide) -> None:
         """The customer may leave, and ask for a person again."""
         await side.start()
@@ -174,6 +189,10 @@ def relay_for(far: FarSide, settings: Settings) -> RelaySide:
 
 async def _customer_messages_are(far: FarSide, texts: list[str]) -> bool:
     return await far.customer_messages() == texts
+
+
+async def _nothing_waits(side: RelaySide) -> bool:
+    return not await side.relay.waiting_entries(DESK, "thabo")
 
 
 async def _has_all(far: FarSide, texts: list[str]) -> bool:

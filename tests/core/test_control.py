@@ -10,7 +10,8 @@ from rasa_handoff.core.control import DESK_ACTIVE, TABLE, Control, Conversation,
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import TellCustomer, TellDesk, WriteTracker
 from rasa_handoff.protocol.outbox_bodies import ReturnBody
-from rasa_handoff.protocol.values import Agent, BotState, Channel, Offer, Slot
+from rasa_handoff.protocol.payloads import RatingPayload
+from rasa_handoff.protocol.values import Agent, BotState, Channel, Offer, Rating, Slot
 
 HERE = {"conversation_id": "thabo"}
 SAID = {"id": "m1", "text": "words", "at": 1.0}
@@ -218,3 +219,16 @@ def test_a_transcript_is_told_to_the_desk_once(walk: tuple[type[events.Event], .
     """In time it is in the offer; later it follows, in every state but the bot's."""
     _, effects = step(reach(*walk), happenings("h")[events.TranscriptRead])
     assert [effect.payload.event for effect in effects if isinstance(effect, TellDesk)] == reported
+
+
+@pytest.mark.parametrize("state", Control)
+def test_a_rating_reaches_the_desk_in_every_state_and_changes_none(state: Control) -> None:
+    rated = events.CustomerRated(**HERE, rating=Rating(score=4, comment="kind"), at=2.0)
+    before = Conversation(conversation_id="thabo", state=state, handoff_id="h", choices=())
+    to_desk = TellDesk(payload=RatingPayload(handoff_id="h", score=4, comment="kind", at=2.0))
+    assert step(before, rated) == (before, (to_desk,))
+
+
+def test_a_rating_of_no_handoff_reaches_nobody() -> None:
+    before = Conversation(conversation_id="thabo")
+    assert step(before, events.CustomerRated(**HERE, rating=Rating(score=1), at=2.0)) == (before, ())

@@ -13,7 +13,7 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_LANE
-from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
+from rasa_handoff.protocol.values import Agent, Channel, Offer, Rating, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.conversation_writer import Applied, ConversationWriter
 from rasa_handoff.relay.inbox import Inbox
@@ -126,6 +126,7 @@ async def test_what_can_be_left_out_is_and_what_a_handoff_needs_isnt(
     await chat(events.CustomerAskedAgain(conversation_id="thabo"))
     for status in (Status.WAITING, Status.READ):
         await chat(events.MessageReported(**HERE, message_id="m", status=status))
+    await chat(events.CustomerRated(conversation_id="thabo", rating=Rating(score=3), at=1.0))
     await chat(events.NoticeShown(**HERE, id="n", response="utter_x", text="x", at=1.0))
     assert await waiting(store) == full
     for target in (DESK, CUSTOMER, TRACKER):

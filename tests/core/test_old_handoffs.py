@@ -3,14 +3,15 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.retention_settings import RetentionSettings, read_retention
-from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
+from rasa_handoff.protocol.values import Agent, Channel, Offer, Rating, Status
 from rasa_handoff.relay import long_payloads, repository
+from rasa_handoff.relay.conversation_writer import ConversationWriter
 from rasa_handoff.relay.long_payloads import LongPayloads
 from rasa_handoff.relay.old_handoffs import MESSAGE_LEFT_SECONDS, delete_ended, expire_undelivered, retention_of
 from rasa_handoff.relay.relay import Relay
@@ -210,3 +211,21 @@ def test_the_server_reads_days_from_its_command_line() -> None:
     for wrong in ("ended=3", "ended_days=0", "ended_days=soon"):
         with pytest.raises(SettingsError, match=r"did you mean|needs days"):
             read_retention([wrong])
+
+
+async def test_a_rating_of_a_handoff_that_was_deleted_does_nothing(store: RelayStore) -> None:
+    """The conversation is kept for an older handoff, a message that was left."""
+    await add(store, "gone")
+    writer = ConversationWriter(read_settings(BASE))
+    body = '{"conversation_id": "c-gone", "handoff_id": "gone"}'
+    rated = events.CustomerRated(conversation_id="c-gone", rating=Rating(score=2), at=1.0)
+
+    def work(connection: Any) -> list[str]:
+        connection.execute(update(repository.conversations).values(body=body))
+        writer.apply(connection, rated)
+        names = [entry.name for entry in repository.outbox.head(connection, DESK, "c-gone")]
+        connection.execute(delete(repository.handoffs))
+        writer.apply(connection, rated)
+        return names + [entry.name for entry in repository.outbox.head(connection, DESK, "c-gone")]
+
+    assert await store.write(work) == ["rating", "rating"], "the one of before"

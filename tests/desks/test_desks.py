@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.protocol.events import CustomerRated
 from rasa_handoff.protocol.payloads import OpenHandoffPayload
+from rasa_handoff.protocol.values import Rating
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.testing.desks import DeskContract, relay_for, settings_for
 from rasa_handoff.testing.relay_side import RecordingTarget
@@ -130,4 +133,23 @@ async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
         assert [(one.handoff_id, one.last) for one in await side.relay.reconnection.open_handoffs()] == [
             (handoff_id, 902)
         ]
+    await far.stop()
+
+
+@pytest.mark.parametrize("known", [None, ("message", "handoff.initiate", "handoff.status")])
+async def test_a_server_from_before_ratings_is_sent_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, known: tuple[str, ...] | None
+) -> None:
+    far = OurFarSide()
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
+        desk: Any = side.desk
+        desk._welcome = replace(desk._welcome, events=known)
+        await side.start()
+        await side.relay.apply(CustomerRated(conversation_id="thabo", rating=Rating(score=4), at=5.0))
+        await side.says("and then?")
+        await eventually(lambda: "too old for a rating" in caplog.text)
+        assert await far.customer_messages() == ["and then?"]
+        assert await side.relay.count_dead_letters() == 0
+        assert far.agent.all("message")[-1]["text"] == "and then?"
+        assert not [one for one in far.agent.all("message") if one["speaker"] == "system"]
     await far.stop()

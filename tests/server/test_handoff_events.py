@@ -26,6 +26,7 @@ from rasa_handoff.core.assignment_events import (
 )
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.payloads import RatingPayload
 from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Priority
 from rasa_handoff.server.service import queues
@@ -278,6 +279,9 @@ def test_a_conversation_that_changes_its_list_is_written_once(at_desk: Desk) -> 
 def test_erasing_a_customer_takes_texts_and_names_and_keeps_the_rows(at_desk: Desk) -> None:
     at_desk.arrive(1, reason="a divorce")
     at_desk.apply(Taken(at=2, agent=THANDI), Resolved(at=3, agent=THANDI, outcome="resolved", note="he was sad"))
+    rating = RatingPayload(handoff_id="h", score=2, at=4, comment="he sighed")
+    over = at_desk.run(lambda unit: handoffs.must_find(unit.connection, "h").assignment)
+    at_desk.run(lambda unit: handoff_events.add_rating(unit.connection, "h", over, rating))
     at_desk.now = 5
     other = Offer(
         handoff_id="o", conversation_id="naledi", bot_id="karoo", channel=Channel(name="rest"), reason="a refund"
@@ -287,9 +291,10 @@ def test_erasing_a_customer_takes_texts_and_names_and_keeps_the_rows(at_desk: De
     at_desk.store.run(lambda connection: handoff_events.erase(connection, "karoo", "thabo"))
     assert at_desk.steps() == before
     stored = at_desk.store.run(lambda connection: connection.execute(select(HANDOFF_EVENTS.c.details)).scalars().all())
-    assert not any(text in details for details in stored for text in ("divorce", "sad", "Thandi"))
+    assert not any(text in details for details in stored for text in ("divorce", "sad", "Thandi", "sighed"))
     assert at_desk.history()[0].details.priority == "normal"
-    assert at_desk.history()[-1].details.outcome == "resolved"
+    assert at_desk.history()[-2].details.outcome == "resolved"
+    assert at_desk.history()[-1].details.score == 2
     assert at_desk.history("o")[0].details.reason == "a refund"
 
 

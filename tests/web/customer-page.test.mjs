@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { contentOf, isCard, isMedia, placeIn, sizeInWords, webAddress } from "../../example_bot/web/message-content.js";
+import { noteActive, ratingMessage } from "../../example_bot/web/rating.js";
 import { chosenLanguage, LANGUAGES, TEXT_NAMES, textIn } from "../../example_bot/web/texts.js";
 
 const nothing = { text: "", replies: [], media: [], cards: [] };
@@ -69,4 +70,35 @@ test("the first language that is known is chosen", () => {
   assert.equal(chosenLanguage(["de-DE", "af-ZA", "en"]), "af");
   assert.equal(chosenLanguage([null, "constructor"]), "en");
   assert.equal(chosenLanguage([]), "en");
+});
+
+test("a customer is asked after a chat with a person, until another one begins", () => {
+  const asksAfter = (...states) => {
+    const conversation = { talks: false, asks: false };
+    for (const active of states) noteActive(conversation, active);
+    return conversation.asks;
+  };
+  assert.equal(asksAfter("bot"), false);
+  assert.equal(asksAfter("waiting", "bot"), false);
+  assert.equal(asksAfter("waiting", "person"), false);
+  assert.equal(asksAfter("waiting", "person", "bot"), true);
+  assert.equal(asksAfter("person", "closed", "bot"), true);
+  assert.equal(asksAfter("person", "waiting", "bot"), true);
+  assert.equal(asksAfter("person", "bot", "waiting"), false);
+  assert.equal(asksAfter("person", "bot", "waiting", "bot"), false);
+});
+
+test("what was answered isn't asked again while the state stays", () => {
+  const conversation = { talks: false, asks: false };
+  assert.equal(noteActive(conversation, "bot"), false);
+  assert.equal(noteActive(conversation, "person"), true);
+  assert.equal(noteActive(conversation, "bot"), true);
+  conversation.asks = false;
+  assert.equal(noteActive(conversation, "bot"), false);
+  assert.equal(conversation.asks, false);
+});
+
+test("a rating is a command with JSON", () => {
+  assert.equal(ratingMessage(4, ' "Kind" '), '/handoff_rate{"score":4,"comment":"\\"Kind\\""}');
+  assert.equal(ratingMessage(1, " "), '/handoff_rate{"score":1}');
 });

@@ -102,3 +102,10 @@ test("a message that crossed with the end is shown to who had it", () => {
   assert.equal(toastText([], changed(late)), "Naledi wrote after the end: one more thing");
   assert.equal(toastText([], changed({ ...late, last: null })), null);
 });
+
+test("what a customer thinks of a chat that has ended is told, and no earlier notice", () => {
+  const ended = { outcome: "resolved", note: null, at: 5, followed_up: false };
+  const rated = (at) => held("a1", { state: "ended", ended, last: { ...said(9, "system"), text: "The customer gave 5 of 5.", at } });
+  assert.match(toastText([], changed(rated(6))), /^.*Naledi.*: .*The customer gave 5 of 5\..*$/);
+  assert.equal(toastText([], changed(rated(4))), null);
+});

@@ -9,8 +9,9 @@ The rules:
 3. If the bot's turn asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active, nothing reaches the bot: the message goes to the relay (``to_desk.py``).
 5. While the conversation returns to the bot, the message waits, and then goes to the bot.
-6. A message of more than ``LONGEST_MESSAGE`` characters is refused, whoever it is for.
-7. Whatever fails, the customer gets a notice that the message was not accepted (``failure_notices.py``).
+6. A rating reaches the desk whoever is active (``ratings.py``).
+7. A message of more than ``LONGEST_MESSAGE`` characters is refused, whoever it is for.
+8. Whatever fails, the customer gets a notice that the message was not accepted (``failure_notices.py``).
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
+from rasa_handoff.channel.inbound.ratings import Ratings
 from rasa_handoff.channel.inbound.to_desk import ToDesk, line_of, only_fetches, parts_beyond_text
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.message_ids import message_facts
@@ -47,6 +49,7 @@ from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.channel.turn.options import Options, answers_with_options, replace_by_trigger
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
+from rasa_handoff.core.rating import is_rating
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable, Unreachable
@@ -100,6 +103,7 @@ class Interceptor:
         self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message, fit=self._fit)
         self._failure_notices = FailureNotices(bot, customers, delivery_methods)
+        self._ratings = Ratings(relay, self._failure_notices)
         self.closing = Closing(settings.state_messages)
         self.proactive_turns = ProactiveTurns(self._turn, self.closing)
 
@@ -162,6 +166,8 @@ class Interceptor:
                 return
             if len(message.text or "") > LONGEST_MESSAGE:
                 return await self._too_long(channel, message)
+            if await self._ratings.take(channel, message):
+                return await self._note_done(message)
             await self._route(channel, message, again=progress is MessageProgress.BEGUN)
 
     async def _pass_to_desk(self, channel: str, message: UserMessage) -> bool:
@@ -170,6 +176,7 @@ class Interceptor:
         if (
             not conversation.bypasses_bot
             or _is_left_unread(conversation)
+            or is_rating(message.text)
             or message_facts().within is not None
             or len(message.text or "") > LONGEST_MESSAGE
         ):

@@ -40,6 +40,7 @@ from rasa_handoff.protocol.payloads import (
     OfferPayload,
     OpenHandoffPayload,
     QueuedAnswer,
+    RatingPayload,
     RelayAuthPayload,
     RelayStatusPayload,
     TranscriptPayload,
@@ -116,6 +117,7 @@ class RelayGateway:
             "handoff.status": self._status,
             "message": self._message,
             "message.status": self._message_status,
+            RatingPayload.event: self._rating,
             "typing": self._typing,
             CustomerPresencePayload.event: self._customer_presence,
         }
@@ -367,6 +369,9 @@ class RelayGateway:
             customer_is_away=report.customer_is_away,
         )
         await self._conversations.message_status(self._bot(sid), mark, report.id)
+
+    async def _rating(self, sid: str, data: Any) -> None:
+        await self._conversations.customer_rated(self._bot(sid), read(RatingPayload, data))
 
     async def _typing(self, sid: str, data: Any) -> None:
         typing = read(TypingPayload, data)

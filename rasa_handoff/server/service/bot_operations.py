@@ -8,7 +8,13 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.payloads import MessageLeftPayload, OpenHandoffPayload, QueuedAnswer, TranscriptPayload
+from rasa_handoff.protocol.payloads import (
+    MessageLeftPayload,
+    OpenHandoffPayload,
+    QueuedAnswer,
+    RatingPayload,
+    TranscriptPayload,
+)
 from rasa_handoff.protocol.values import Contact, Department, Offer
 from rasa_handoff.server.service import availability, queues, reconciliation
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
@@ -105,6 +111,23 @@ class BotService(DeliveryService):
 
         await self.do(work)
 
+    async def customer_rated(self, bot_id: str, rating: RatingPayload) -> None:
+        """Keep what the customer thinks of the handoff, for reports and its agent; each rating once.
+
+        One of a handoff that is unknown, or was deleted, is ignored.
+        """
+
+        def work(unit: UnitOfWork) -> None:
+            record = handoffs.find(unit.connection, rating.handoff_id)
+            if record is None or not record.is_of(RELAY, bot_id):
+                return
+            if rating.id is None or handoffs.find_message(unit.connection, rating.handoff_id, rating.id) is None:
+                handoff_events.add_rating(unit.connection, rating.handoff_id, record.assignment, rating)
+                unit.notice_for_desk(record, _rating_in_words(rating), rating.id)
+            handoffs.note_received(unit.connection, rating.handoff_id, rating.id)
+
+        await self.do(work)
+
     async def customer_presence(self, bot_id: str, handoff_id: str, here: bool) -> None:
         """Note whether the customer's page is open. An unknown handoff is ignored."""
 
@@ -130,6 +153,11 @@ class BotService(DeliveryService):
             unit.publications.append(CustomerTyping(viewers=unit.readers(record), handoff_id=handoff_id, on=on))
 
         await self.do(work)
+
+
+def _rating_in_words(rating: RatingPayload) -> str:
+    given = f"The customer gave {rating.score} of 5"
+    return f"{given}: {rating.comment}" if rating.comment else f"{given}."
 
 
 def _begin(unit: UnitOfWork, offer: Offer) -> Record:

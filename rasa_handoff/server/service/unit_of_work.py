@@ -181,12 +181,14 @@ class UnitOfWork:
         handoffs.save(self.connection, after)
         return after
 
-    def notice_for_desk(self, record: Record, text: str) -> None:
-        """Add a notice to the conversation that only the desk shows."""
-        kept = KeepMessage(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
+    def notice_for_desk(self, record: Record, text: str, id: str | None = None) -> None:
+        """Add a notice to the conversation that only the desk shows, also after the end."""
+        kept = KeepMessage(speaker=Speaker.SYSTEM, id=id or uuid.uuid4().hex, text=text, at=self.now)
         after, message = handoffs.add_message(self.connection, record, kept)
         handoffs.save(self.connection, after)
         self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))
+        if record.assignment.stage is Stage.ENDED:
+            self.show(after, self.readers(record))  # desks that don't have it open keep nothing of it
 
     def note_presence(self, record: Record, here: bool) -> Record:
         """Save whether the customer is here, and publish it, if that is news and the conversation goes on."""

@@ -32,6 +32,7 @@ from rasa_handoff.core.assignment_events import (
     Transferred,
 )
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.payloads import RatingPayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Value
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS
@@ -58,6 +59,8 @@ class What(str, enum.Enum):
     RESOLVED = "resolved"
     ENDED = "ended"
     """Ended by anybody but an agent; the outcome says why."""
+    RATED = "rated"
+    """The customer said what they think of it, also after the end, and maybe more than once."""
 
 
 class Who(str, enum.Enum):
@@ -73,7 +76,8 @@ class Details(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Further facts of an event, each where it fits.
 
     ``seconds``: how long somebody has waited. ``previous_agent``: the id of the agent from whom it was taken over.
-    ``to``: the department it was transferred to; none means every agent. ``reason``: the bot's, for the handoff.
+    ``to``: the department it was transferred to; none means every agent. ``reason``: the bot's, for the handoff. ``score``: the
+    customer's, from 1 to 5, with their ``comment``.
     """
 
     bot_id: str | None = None
@@ -86,9 +90,11 @@ class Details(Value, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     note: str | None = None
     agent_name: str | None = None
+    score: int | None = None
+    comment: str | None = None
 
 
-TEXTS: Final = ("reason", "note", "agent_name")
+TEXTS: Final = ("reason", "note", "agent_name", "comment")
 """The fields of :class:`Details` that erasing a customer empties: what people wrote, and names."""
 
 
@@ -110,9 +116,29 @@ def add(
     """Add a row for an event, if events of its kind have one; ``before`` and ``after``: the handoff's states."""
     row = _describe(offer, before, event, after)
     if row is not None:
-        values = {"what": row.what.value, "who": row.who.value, "details": as_json(row.details)}
-        fixed = {name: getattr(row, name) for name in ("handoff_id", "at", "agent", "department")}
-        connection.execute(insert(HANDOFF_EVENTS).values(**fixed, **values))
+        _add(connection, row)
+
+
+def add_rating(connection: Connection, handoff_id: str, assignment: Assignment, rating: RatingPayload) -> None:
+    """Add a row for a rating, about the agent who has the handoff, or had it when it ended."""
+    agent = assignment.agent
+    details = Details(score=rating.score, comment=rating.comment, agent_name=agent.name if agent else None)
+    row = HandoffEvent(
+        handoff_id=handoff_id,
+        at=rating.at,
+        what=What.RATED,
+        who=Who.CUSTOMER,
+        agent=agent.id if agent else None,
+        department=assignment.department,
+        details=details,
+    )
+    _add(connection, row)
+
+
+def _add(connection: Connection, row: HandoffEvent) -> None:
+    values = {"what": row.what.value, "who": row.who.value, "details": as_json(row.details)}
+    fixed = {name: getattr(row, name) for name in ("handoff_id", "at", "agent", "department")}
+    connection.execute(insert(HANDOFF_EVENTS).values(**fixed, **values))
 
 
 def of_handoff(connection: Connection, handoff_id: str) -> list[HandoffEvent]:

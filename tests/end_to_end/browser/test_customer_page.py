@@ -292,3 +292,66 @@ async def test_a_page_keeps_its_token_and_who_knows_the_id_alone_is_refused_alou
     await connected(second_tab)
     await say(second_tab, "hello")
     await expect(shown(customer, "Hello.")).to_have_count(1)
+
+
+async def resolved(agent: Page) -> None:
+    await agent.get_by_test_id("resolve").click()
+    await agent.get_by_test_id("resolve-confirm").click()
+    await expect(agent.get_by_test_id("mine-item")).to_have_count(0)
+
+
+async def test_a_customer_is_asked_after_the_chat_and_the_agent_reads_the_answer(
+    customer: Page, chromium: Browser, server: Server, wire: Wire
+) -> None:
+    agent = (await talking(customer, chromium, server)).page
+    question, state = customer.get_by_test_id("rate"), customer.get_by_test_id("rate-state")
+    await expect(question).to_be_hidden()
+    await resolved(agent)
+    await expect(question.get_by_role("group", name="How was the chat?")).to_be_visible()
+    await customer.reload()
+    await expect(question).to_be_visible()
+    await connected(customer)
+    wire.cut()
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "offline")
+    await question.get_by_role("radio", name="4 of 5").check()
+    await question.get_by_test_id("rate-comment").fill("Quick & <b>kind</b>")
+    mine = await customer.get_by_test_id("user-message").count()
+    await question.get_by_test_id("rate-send").click()
+    await expect(question).to_be_hidden()
+    await expect(state).to_have_text("Waits for the connection")
+    await customer.reload()
+    wire.mend()
+    await expect(agent.get_by_test_id("toast").last).to_contain_text("The customer gave 4 of 5: Quick & <b>kind</b>")
+    await connected(customer)
+    await expect(state).to_have_text("Thank you for telling us.")
+    await expect(customer.get_by_test_id("user-message")).to_have_count(mine)
+    await customer.reload()
+    await connected(customer)
+    await expect(customer.get_by_test_id("who")).to_have_text("Bot")
+    await expect(question).to_be_hidden()
+    await agent.context.close()
+
+
+async def test_the_question_can_be_waved_away_and_goes_when_another_handoff_begins(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    await customer.goto(f"{customer.url}&lang=af")
+    await connected(customer)
+    agent = (await talking(customer, chromium, server)).page
+    question = customer.get_by_test_id("rate")
+    await resolved(agent)
+    await expect(question.get_by_role("group", name="Hoe was die gesprek?")).to_be_visible()
+    await say(customer, '/execute_handoff{"department": "billing"}')
+    await expect(question).to_be_hidden()
+    await agent.get_by_test_id("take").click()
+    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    await customer.get_by_test_id("end").click()
+    await customer.get_by_test_id("leave-yes").click()
+    await expect(question).to_be_visible()
+    await question.get_by_test_id("rate-dismiss").click()
+    await expect(question).to_be_hidden()
+    await customer.reload()
+    await connected(customer)
+    await expect(customer.get_by_test_id("who")).to_have_text("Bot")
+    await expect(question).to_be_hidden()
+    await agent.context.close()

@@ -221,3 +221,18 @@ async def test_a_front_end_cannot_write_what_the_transcript_tells(rasa: RasaServ
     async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json=body) as answer:
         assert answer.status == 200
     assert "forged" not in json.dumps(await rasa.events("forger"))
+
+
+async def test_a_rating_by_a_vendor_reaches_the_agent_and_nonsense_is_told_to_the_customer(
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
+) -> None:
+    customer = OnTelegram(rasa, vendors, id=str(next(IDS)))
+    await customer.say("I give up completely")
+    handoff_id = str((await thandi.take_next())["handoff_id"])
+    await customer.say('/handoff_rate{"score": 9}')
+    await customer.hears("I couldn't pass that on")
+    await customer.say('/handoff_rate{"score": 4}')
+    await thandi.hears("message", handoff_id=handoff_id, text="The customer gave 4 of 5.")
+    assert (await thandi.resolve(handoff_id))["ok"]
+    await customer.hears("back with me")
+    assert "handoff_rate" not in json.dumps(await rasa.events(customer.id))

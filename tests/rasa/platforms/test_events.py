@@ -35,3 +35,11 @@ async def test_a_pressed_button_may_trigger_an_event(kommunicate: Kommunicate) -
     context = {"KM_CHAT_CONTEXT": {"KM_TRIGGER_EVENT": "OPENED_PRICING"}}
     assert await kommunicate.texts("Prices", metadata=context) == ["Shall I explain the prices?"]
     assert await kommunicate.texts("hello", metadata={"KM_TRIGGER_EVENT": "NOBODY_KNOWS"}) == ["Hello."]
+
+
+async def test_a_rating_is_nothing_to_the_bot(kommunicate: Kommunicate) -> None:
+    """Kommunicate has one of its own; a front end that serves several channels may send it all the same."""
+    assert await kommunicate.texts('/handoff_rate{"score": 5}') == []
+    assert await kommunicate.texts('/handoff_rate{"score": 7}') == []
+    assert await kommunicate.user_events() == []
+    assert await kommunicate.texts("hello") == ["Hello."]

@@ -52,9 +52,12 @@ function changed(state, summary, before) {
 /** @param {State} state @param {Summary} summary @param {Summary | undefined} previous */
 function ended(state, summary, previous) {
   const { handoff_id, title, last } = summary;
-  // A summary of an ended conversation that the desk has dropped comes only if the customer's message crossed with the end.
+  // A summary of an ended conversation that the desk has dropped comes if the customer's message crossed with the end.
   if (!previous && last?.speaker === "customer")
     return { text: `${isolate(title)} wrote after the end: ${isolate(last.text)}`, handoff_id, urgent: false };
+  // Or if something else was said about it then: what the customer thinks of it.
+  if (!previous && last?.speaker === "system" && last.at >= (summary.ended?.at ?? Infinity))
+    return { text: `${isolate(title)}: ${isolate(last.text)}`, handoff_id, urgent: false };
   const outcome = summary.ended?.outcome ?? null;
   const concerns = previous && (isMine(state, previous) || outcome === "relay_lost_it");
   if (!concerns || state.outcomes.includes(outcome ?? "") || outcome === "transferred") return null;
