@@ -354,9 +354,9 @@ function submit() {
   void sendUnsent();
 }
 
-/** @param {File} file @param {(share: number) => void} report */
-function beginSending(file, report) {
-  return new FileSending(filesAddress(), storage.conversation, file, report);
+/** @param {File} file @param {string} key @param {(share: number) => void} report */
+function beginSending(file, key, report) {
+  return new FileSending(filesAddress(), storage.conversation, file, key, report);
 }
 
 function onFilesChanged() {

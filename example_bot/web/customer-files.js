@@ -4,12 +4,13 @@
  * them. What isn't sent when the page is closed is forgotten.
  */
 
+import { freshId } from "./conversation-storage.js";
 import { FileSending } from "./file-sending.js";
 import { el } from "./part-elements.js";
 import { t } from "./texts.js";
 
 /** @typedef {import("./file-sending.js").Kept} Kept */
-/** @typedef {{file: File, item: HTMLElement, sending: FileSending | null, kept: Kept | null}} Chosen */
+/** @typedef {{file: File, key: string, item: HTMLElement, sending: FileSending | null, kept: Kept | null}} Chosen */
 
 /** Files of one message. */
 const MOST = 20;
@@ -20,7 +21,7 @@ export class CustomerFiles {
 
   /**
    * @param {HTMLElement} list
-   * @param {(file: File, report: (share: number) => void) => FileSending} begin
+   * @param {(file: File, key: string, report: (share: number) => void) => FileSending} begin
    * @param {() => void} onChange a file has come to its end, or was taken out
    */
   constructor(list, begin, onChange) {
@@ -43,7 +44,7 @@ export class CustomerFiles {
   add(files) {
     for (const file of [...files].slice(0, MOST - this.#chosen.length)) {
       const item = el("li", { "data-testid": "chosen-file", "data-state": "sending" });
-      const chosen = { file, item, sending: null, kept: null };
+      const chosen = { file, key: freshId(), item, sending: null, kept: null };
       this.#chosen.push(chosen);
       this.list.append(item);
       void this.#send(chosen);
@@ -66,7 +67,7 @@ export class CustomerFiles {
   async #send(chosen) {
     const bar = el("progress", { max: "1", "aria-label": t("sending") });
     this.#draw(chosen, "sending", [bar]);
-    chosen.sending = this.begin(chosen.file, (share) => bar.setAttribute("value", String(share)));
+    chosen.sending = this.begin(chosen.file, chosen.key, (share) => bar.setAttribute("value", String(share)));
     const ended = await chosen.sending.ended;
     chosen.sending = null;
     if ("cancelled" in ended) return;

@@ -27,9 +27,10 @@ export class FileSending {
    * @param {string} address where Rasa's socketio channel has its files
    * @param {import("./rasa-socket.js").Credentials} credentials
    * @param {File} file
+   * @param {string} key the page's own name of it: what is sent again after a lost answer isn't kept twice
    * @param {(share: number) => void} report how much of it is sent, 0 to 1
    */
-  constructor(address, { session, token }, file, report) {
+  constructor(address, { session, token }, file, key, report) {
     const request = new XMLHttpRequest();
     this.request = request;
     /** @type {Promise<Ended>} */
@@ -39,7 +40,7 @@ export class FileSending {
       request.onerror = request.ontimeout = () => resolve({ problem: t("fileNotSent"), again: true });
       request.onabort = () => resolve({ cancelled: true });
     });
-    request.open("POST", `${address}?${new URLSearchParams({ sender: session, name: file.name })}`);
+    request.open("POST", `${address}?${new URLSearchParams({ sender: session, name: file.name, key })}`);
     request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
     if (token !== null) request.setRequestHeader("Handoff-Customer-Token", token);
     request.send(file);

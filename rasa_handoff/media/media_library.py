@@ -89,11 +89,13 @@ class MediaLibrary:
         name: str | None = None,
         id: str | None = None,
         is_clean: bool = False,
+        announced: int = 1,
     ) -> KeptMedia:
         """Keep a file, and return what is known of it; one that is kept already under this id is returned as it is.
 
         ``name``: as its sender named it. ``id``: the name it has at the other side. ``is_clean``: the other side has written the
-        picture anew, so it stays as it is.
+        picture anew, so it stays as it is. ``announced``: the bytes that are said to come; what would be
+        too much isn't read at all.
 
         Raises:
             MediaRefused: it is too large or damaged, there is too much, or no room for it; the sentence is for its sender.
@@ -107,20 +109,17 @@ class MediaLibrary:
             if known.owner != owner:
                 raise MediaRefused(DAMAGED, TAKEN)
             return known
-        await self.check_room(owner)
+        await self._store.write(lambda connection: self._check(connection, owner, announced))
         async with self._coming, _coming_file(self._media_store) as coming:
             await self._receive(content, coming)
             return await self._keep(coming, owner, name, id, is_clean)
 
-    async def check_room(self, owner: MediaOwner, size: int = 1) -> None:
+    def _check(self, connection: Connection, owner: MediaOwner, size: int) -> None:
         """Check that a file of this size may be added.
 
         Raises:
             MediaRefused: it is too large, or there is too much already.
         """
-        await self._store.write(lambda connection: self._check(connection, owner, size))
-
-    def _check(self, connection: Connection, owner: MediaOwner, size: int) -> None:
         limits = self.limits
         self.check_size(size)
         use = self.table.use(connection, owner, self._now() - DAY)

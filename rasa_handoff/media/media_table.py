@@ -5,6 +5,7 @@ in the transaction that deletes its conversation; the file and then the row foll
 the media store, whenever a process ends.
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.media.media_store import new_id
 from rasa_handoff.protocol.limits import LONGEST_FIELD, LONGEST_ID
 from rasa_handoff.protocol.message_parts import Media
 from rasa_handoff.protocol.values import Value
@@ -45,6 +47,17 @@ class MediaOwner(Value, frozen=True, kw_only=True):
 
     conversation_id: str
     bot_id: str = ""
+
+
+def id_by_key(owner: MediaOwner, key: str | None) -> str:
+    """Return the opaque name of a file that its page calls ``key``: the same for what it sends again after a lost answer.
+
+    Without a key it is a new one. The key is the page's own, so it names a file of its own conversation only.
+    """
+    if not key:
+        return new_id()
+    named = f"{owner.bot_id}\0{owner.conversation_id}\0{key}"
+    return hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()
 
 
 class KeptMedia(Value, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Pictures and files at the live-agent server: agents' and relays', who may add and fetch them, and how they are given out."""
 
+import asyncio
 import io
 import socket
 import time
@@ -53,9 +54,11 @@ class Uploads:
     def __init__(self, http: aiohttp.ClientSession, server: Server, agent: ScriptedAgent) -> None:
         self.http, self.server, self.agent = http, server, agent
 
-    async def add(self, handoff: str, content: Any, name: str = "a.pdf", **headers: str) -> tuple[int, dict[str, Any]]:
+    async def add(
+        self, handoff: str, content: Any, name: str = "a.pdf", key: str = "", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
         sent = {"Cookie": self.agent.cookie, "X-CSRF-Token": await self.agent.token(), "Origin": self.server.address}
-        address = f"{self.server.address}/desk/media?handoff={handoff}&name={quote(name)}"
+        address = f"{self.server.address}/desk/media?handoff={handoff}&name={quote(name)}&key={key}"
         sent = {key: value for key, value in {**sent, **headers}.items() if value}
         async with self.http.post(address, data=content, headers=sent) as answer:
             return answer.status, await answer.json()
@@ -193,6 +196,21 @@ async def test_a_file_is_taken_from_the_desks_own_page_alone(relay, desk, upload
     await thandi.take(handoff)
     await thandi.resolve(handoff)
     assert (await page.add(handoff, PDF))[1]["code"] == "ended"
+
+
+@pytest.mark.parametrize("limits", [MediaLimits(file_bytes=1_000_000, conversation_bytes=1_500_000)])
+async def test_a_file_that_is_sent_again_with_its_key_is_kept_once_and_needs_no_room(relay, desk, uploads) -> None:
+    thandi, karoo = await desk(), await relay()
+    handoff, other = await karoo.initiate(), await karoo.initiate()
+    page, content = uploads(thandi), b"%PDF-" + b"x" * 900_000
+    _, first = await page.add(handoff, content, key="k1")
+    _, (status, again) = await asyncio.gather(
+        page.add(handoff, content, key="k1"), page.add(handoff, content, key="k1")
+    )
+    assert (status, again["media"]["id"]) == (200, first["media"]["id"])
+    assert (await page.add(handoff, content, key="k2"))[1]["code"] == "too_many"
+    _, elsewhere = await page.add(other, content, key="k1")
+    assert elsewhere["media"]["id"] != first["media"]["id"]
 
 
 @pytest.mark.parametrize("limits", [MediaLimits(file_bytes=1_000_000, conversation_bytes=1_500_000)])

@@ -1,8 +1,9 @@
 """The addresses at which customers' pages add files to their conversation, and customers and vendors fetch files.
 
-``POST /webhooks/<name>/handoff/media?sender=ID&name=NAME``, with the file as the body and the customer token in its header, where
-the channel's customers are authenticated here. The conversation is used as by any other request: with ``customer_tokens: off``
-its id is enough. ``GET /webhooks/<name>/handoff/media/<id>?expires=…&signature=…`` is for whoever was given the address.
+``POST /webhooks/<name>/handoff/media?sender=ID&name=NAME&key=KEY``, with the file as the body and the customer token
+in its header, where the channel's customers are authenticated here. ``key``: the page's own name of the file, if it may be sent
+again. The conversation is used as by any other request: with ``customer_tokens: off`` its id is enough.
+``GET /webhooks/<name>/handoff/media/<id>?expires=…&signature=…`` is for whoever was given the address.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from rasa_handoff.media.byte_ranges import read_range
 from rasa_handoff.media.content_types import download_headers, part_of
 from rasa_handoff.media.media_errors import REFUSED_AS, MediaMissing, MediaRefused
 from rasa_handoff.media.media_library import MediaLibrary
-from rasa_handoff.media.media_table import KeptMedia, MediaOwner
+from rasa_handoff.media.media_table import KeptMedia, MediaOwner, id_by_key
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
@@ -81,11 +82,14 @@ class CustomerMedia:
                 raise MediaRefused("no_media", NO_MEDIA)
             if not self._guard.conversations.of(owner.conversation_id).take(COST):
                 raise MediaRefused("too_many_requests", TOO_FAST)
-            await self._library.check_room(owner, _announced(request))
+            id = id_by_key(owner, request.args.get("key"))
             longest = self._library.limits.file_bytes + ROOM
             pieces = body.pieces(longest, self._guard.limits.body_seconds)
             async with contextlib.aclosing(pieces):
-                kept = await self._library.add(pieces, owner, request.args.get("name"))
+                kept = await self._library.add(
+                    pieces, owner, request.args.get("name"), id, announced=_announced(request)
+                )
+            await self._read_in_vain(body)  # of a file that was there already
             query = (await self._library.addresses()).query(kept.id)
         except _NotAdmitted as no:
             body.leave_unread()

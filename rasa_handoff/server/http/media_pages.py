@@ -21,7 +21,7 @@ from rasa_handoff.media.byte_ranges import ByteRange, read_range
 from rasa_handoff.media.content_types import download_headers
 from rasa_handoff.media.media_errors import REFUSED_AS, MediaMissing
 from rasa_handoff.media.media_library import MediaLibrary
-from rasa_handoff.media.media_table import KeptMedia, MediaOwner
+from rasa_handoff.media.media_table import KeptMedia, MediaOwner, id_by_key
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.names import MEDIA_BOT, MEDIA_CONVERSATION, MEDIA_NAME, RELAY_MEDIA_PATH
@@ -116,8 +116,9 @@ class MediaPages:
         owner = await self._service.may_add_media(
             agent, valid_text(request.query_params.get("handoff", ""))[:LONGEST_ID]
         )
-        await library.check_room(owner, _announced(request))
-        kept = await library.add(request.stream(), owner, request.query_params.get("name"))
+        name, id = request.query_params.get("name"), id_by_key(owner, request.query_params.get("key"))
+        kept = await library.add(request.stream(), owner, name, id, announced=_announced(request))
+        await _read_in_vain(request)  # of a file that was there already
         return JSONResponse({"ok": True, "media": plain(kept.media)})
 
     async def _fetch(self, request: Request) -> Response:
@@ -152,9 +153,8 @@ class MediaPages:
         if not 0 < len(conversation_id) <= LONGEST_ID:
             raise Refused("invalid", "A file belongs to a conversation: its id is missing.")
         owner, id = MediaOwner(conversation_id=conversation_id, bot_id=bot_id), request.path_params["id"]
-        library.check_size(_announced(request))
         name = unquote(request.headers.get(MEDIA_NAME, "")) or None
-        kept = await library.add(request.stream(), owner, name, id, is_clean=True)
+        kept = await library.add(request.stream(), owner, name, id, is_clean=True, announced=_announced(request))
         await _read_in_vain(request)  # of a file that was there already
         return JSONResponse({"ok": True, "media": plain(kept.media)})
 

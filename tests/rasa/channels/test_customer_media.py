@@ -33,10 +33,17 @@ HTML = b"<html><script>alert(1)</script></html>"
 
 
 async def added(
-    rasa: RasaServer, session: str, content: Any, name: str = "a.pdf", channel: str = "socketio", **headers: str
+    rasa: RasaServer,
+    session: str,
+    content: Any,
+    name: str = "a.pdf",
+    channel: str = "socketio",
+    key: str | None = None,
+    **headers: str,
 ) -> tuple[int, dict[str, Any]]:
     address = f"{rasa.url}/webhooks/{channel}/handoff/media"
-    async with rasa.http.post(address, params={"sender": session, "name": name}, data=content, headers=headers) as got:
+    query = {"sender": session, "name": name, **({} if key is None else {"key": key})}
+    async with rasa.http.post(address, params=query, data=content, headers=headers) as got:
         return got.status, await got.json()
 
 
@@ -170,6 +177,16 @@ async def test_a_page_names_only_its_own_files(rasa: RasaServer, thandi: Scripte
         assert [one["text"] for one in messages] == [f"0 {gone}", f"1 {gone}", "2", "3", "4"]
         assert not any(part.get("media") for one in messages for part in one["parts"])
         await resolve(thandi, handoff)
+
+
+async def test_a_file_that_is_sent_again_with_its_key_is_kept_once(rasa: RasaServer, session: str) -> None:
+    whole = b"%PDF-" + b"x" * 12_000_000
+    _, first = await added(rasa, session, io.BytesIO(whole), key="k1")
+    status, again = await added(rasa, session, io.BytesIO(whole), key="k1")  # it is read although it is there
+    assert (status, again["media"]["id"]) == (200, first["media"]["id"])
+    others = [(session, "k2"), (session, None), (session, None), (uuid.uuid4().hex, "k1")]
+    ids = {(await added(rasa, who, PDF, key=key))[1]["media"]["id"] for who, key in others}
+    assert len(ids | {first["media"]["id"]}) == 5
 
 
 async def test_what_is_too_large_is_said_to_the_page_although_it_is_sent_whole(rasa: RasaServer, session: str) -> None:

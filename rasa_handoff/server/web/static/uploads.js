@@ -42,7 +42,7 @@ export class Uploads {
     if (!file) return { ok: false, code: "gone", error: GONE };
     const request = new XMLHttpRequest();
     this.#requests.set(key, request);
-    const answer = await this.#ended(request, key, addressOf(handoff_id, media.name ?? "file"), file);
+    const answer = await this.#ended(request, key, addressOf(handoff_id, key, media.name ?? "file"), file);
     this.#requests.delete(key);
     return answer;
   }
@@ -74,9 +74,9 @@ export class Uploads {
   }
 }
 
-/** @param {string} handoff_id @param {string} name */
-function addressOf(handoff_id, name) {
-  return `${ADDRESS}?${new URLSearchParams({ handoff: handoff_id, name })}`;
+/** The key tells the server what it has already, if an answer was lost. @param {string} handoff_id @param {string} key @param {string} name */
+function addressOf(handoff_id, key, name) {
+  return `${ADDRESS}?${new URLSearchParams({ handoff: handoff_id, key, name })}`;
 }
 
 /** @param {XMLHttpRequest} request @returns {Answer} */
