@@ -1,6 +1,8 @@
 """The main job as a user sees it: the demo's real processes, real browsers on both sides."""
 
 import os
+import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.conftest import PASSWORD, Demo, Windows
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -111,3 +114,12 @@ async def test_on_rest_the_handoff_and_the_form_go_on_too(demo: Demo, windows: W
 async def test_the_projects_own_actions_still_answer(demo: Demo) -> None:
     (answer,) = await demo.say("where is my order 1001", "sipho")
     assert "is packed and leaves the shop tomorrow morning" in answer
+
+
+async def test_what_the_page_suggests_is_understood_in_each_of_its_languages(demo: Demo) -> None:
+    suggested = re.findall(r'suggest[A-Z]\w+: "(.+)"', (ROOT / "example_bot" / "web" / "texts.js").read_text())
+    assert len(suggested) == 8
+    answers = {text: " ".join(await demo.say(text, uuid.uuid4().hex)) for text in suggested}
+    expected = ("We're open Monday to Friday", "order number", "I'll change the delivery address", "nobody is there")
+    for number, (text, answer) in enumerate(answers.items()):
+        assert expected[number % 4] in answer, f"{text}: {answer}"
