@@ -89,6 +89,7 @@ RELAY = (
     Exchange(TO_SERVER, "message.status", [relay.MessageStatusPayload], ""),
     Exchange(TO_SERVER, relay.RatingPayload.event, [relay.RatingPayload], "accepted for an unknown handoff, too"),
     Exchange(BOTH, "typing", [relay.TypingPayload], ""),
+    Exchange(TO_RELAY, relay.ReadPayload.event, [relay.ReadPayload], ""),
     Exchange(TO_SERVER, relay.CustomerPresencePayload.event, [relay.CustomerPresencePayload], ""),
 )
 DESK = (
@@ -120,6 +121,7 @@ DESK = (
     ),
     Exchange(FROM_DESK, "media", [desk.MediaPayload], "MediaAnswer"),
     Exchange(FROM_DESK, "typing", [relay.TypingPayload], ""),
+    Exchange(FROM_DESK, relay.ReadPayload.event, [relay.ReadPayload], "dropped unless the agent has the conversation"),
     Exchange(FROM_DESK, "transfer", [desk.TransferPayload], ""),
     Exchange(FROM_DESK, "resolve", [desk.ResolvePayload], "or code `invalid` with the slot that is wrong"),
     Exchange(

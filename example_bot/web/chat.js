@@ -11,7 +11,7 @@
  */
 
 import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
-import { createItem, updateItem } from "./message-items.js";
+import { createItem, markRead, updateItem } from "./message-items.js";
 import { CustomerFiles } from "./customer-files.js";
 import { listenForFiles } from "./file-drop.js";
 import { FileSending } from "./file-sending.js";
@@ -58,6 +58,7 @@ const socket = new RasaSocket(rasaAddress(), () => storage.conversation, {
   onConnection,
   onMessage,
   onTyping,
+  onRead,
   onActive,
   onToken,
 });
@@ -243,6 +244,12 @@ function onTyping(on) {
   if (on) scrollToEnd();
 }
 
+/** Show that the person has read a message of the customer's, and all before it. @param {string} id */
+function onRead(id) {
+  storage.change(({ lines }) => markRead(lines, id));
+  draw();
+}
+
 /**
  * Add a message of the customer's to the conversation, and send it.
  *
@@ -290,7 +297,7 @@ function draw() {
   for (const [index, line] of lines.entries()) {
     const item = itemAt(index, line);
     const open = index > lastFromCustomer;
-    const look = `${line.sent} ${line.refused} ${open} ${line.sent === false && shownConnection}`;
+    const look = `${line.sent} ${line.read} ${line.refused} ${open} ${line.sent === false && shownConnection}`;
     if (looks.get(item) === look) continue;
     looks.set(item, look);
     updateItem(item, line, open, shownConnection);

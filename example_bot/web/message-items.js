@@ -14,9 +14,9 @@ import { t } from "./texts.js";
 /** @typedef {import("./rasa-socket.js").Speaker} Speaker */
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
- * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken. `who` "bot" is the bot's
+ * differs from its title; `sent` is false until it was acknowledged, `read` once a person has read it, `refused` if it won't be taken. `who` "bot" is the bot's
  * side: a `speaker` says that it is an agent, or a notice. `parts` and `files` (their ids) are what the customer sent beside words. `image` and `link` are of an older version of this page.
- * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
+ * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean, read?: boolean,
  *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], parts?: SentPart[], files?: string[], image?: string, link?: string, speaker?: Speaker}} Line
  */
 
@@ -58,6 +58,17 @@ export function updateItem(item, line, open, connection) {
   if (!open) item.querySelectorAll(".choices button").forEach((button) => button.remove());
 }
 
+/**
+ * Mark a message of the customer's as read, and all of theirs before it that were delivered.
+ *
+ * @param {Line[]} lines
+ * @param {string} id
+ */
+export function markRead(lines, id) {
+  const last = lines.findLastIndex((line) => line.who === "user" && line.id === id);
+  for (const line of lines.slice(0, last + 1)) if (line.who === "user" && line.sent) line.read = true;
+}
+
 /** @param {string} address */
 function placeLink(address) {
   const shown = link(address, t("map"));
@@ -73,6 +84,7 @@ function stateText(line, connection) {
   if (line.refused || (line.sent === false && connection === "refused")) return t("notSent");
   if (line.sent === false) return connection === "online" ? t("sending") : t("waits");
   const time = TIME.format(new Date(line.at));
+  if (line.read) return t("read", { time });
   return line.sent ? t("delivered", { time }) : time;
 }
 

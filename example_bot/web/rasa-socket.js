@@ -30,6 +30,7 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
  * @property {(state: Connection) => void} onConnection
  * @property {(message: Uttered) => void} onMessage
  * @property {(on: boolean) => void} onTyping
+ * @property {(id: string) => void} onRead the person has read this message of the customer's, and all before it
  * @property {(who: Active) => void} onActive
  * @property {(credentials: {session_id: string, token: string}) => void} onToken
  */
@@ -69,7 +70,7 @@ export class RasaSocket {
    * @param {() => Credentials} credentials the session's id, and the token that was given for it
    * @param {Handlers} handlers
    */
-  constructor(address, credentials, { onConnection, onMessage, onTyping, onActive, onToken }) {
+  constructor(address, credentials, { onConnection, onMessage, onTyping, onRead, onActive, onToken }) {
     this.credentials = credentials;
     this.session = () => credentials().session;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -102,6 +103,7 @@ export class RasaSocket {
     });
     this.socket.on("connect_error", () => onConnection("offline"));
     this.socket.on("typing", (/** @type {{on?: boolean}} */ { on } = {}) => onTyping(on === true));
+    this.socket.on("message_read", (/** @type {{id?: string}} */ { id } = {}) => onRead(String(id)));
     this.socket.on("bot_uttered", (/** @type {Uttered} */ message, /** @type {unknown} */ acknowledge) => {
       onMessage(message ?? {});
       if (typeof acknowledge === "function") acknowledge({ ok: true });

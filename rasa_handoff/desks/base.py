@@ -34,6 +34,9 @@ UNNOTICED_SECONDS: Final = 10.0
 OnTyping = Callable[[str, bool], Awaitable[None]]
 """Takes a conversation's id, and whether its agent is typing."""
 
+OnRead = Callable[[str, str], Awaitable[None]]
+"""Takes the ids of a conversation and of a message of its customer's: its agent has read that one and all before it."""
+
 
 class Desk(abc.ABC):
     """A system with agents. Opened after the relay has loaded what is under way, closed before the relay."""
@@ -55,6 +58,7 @@ class Desk(abc.ABC):
         self.departments = settings.departments
         self.relay = relay
         self.on_typing: OnTyping | None = None
+        self.on_read: OnRead | None = None
 
     @property
     @abc.abstractmethod

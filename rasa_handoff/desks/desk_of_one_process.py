@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from rasa_handoff.desks.base import Desk, OnTyping
+from rasa_handoff.desks.base import Desk, OnRead, OnTyping
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -45,6 +45,15 @@ class DeskOfOneProcess(Desk):
     @on_typing.setter
     def on_typing(self, value: OnTyping | None) -> None:
         self._desk.on_typing = value
+
+    @property
+    def on_read(self) -> OnRead | None:
+        """As of the desk."""
+        return self._desk.on_read
+
+    @on_read.setter
+    def on_read(self, value: OnRead | None) -> None:
+        self._desk.on_read = value
 
     @property
     def connected(self) -> bool:

@@ -45,6 +45,7 @@ from rasa_handoff.protocol.payloads import (
     OfferPayload,
     QueuedAnswer,
     RatingPayload,
+    ReadPayload,
     RelayAuthPayload,
     TranscriptPayload,
     TypingPayload,
@@ -390,6 +391,7 @@ class OurDesk(Desk):
             ("handoff.status", self._on_status),
             ("message", self._on_message),
             ("typing", self._on_typing),
+            (ReadPayload.event, self._on_read),
             ("present", self._on_present),
             ("disconnect", self._on_disconnect),
         ):
@@ -438,6 +440,14 @@ class OurDesk(Desk):
                 conversation_id = await self.relay.conversation_of(typing.handoff_id)
                 if conversation_id is not None:
                     await self.on_typing(conversation_id, typing.on)
+
+    async def _on_read(self, data: Any) -> None:
+        if self.on_read is not None:
+            with contextlib.suppress(Refused, StoreError):  # nobody waits for it
+                seen = read(ReadPayload, data)
+                conversation_id = await self.relay.conversation_of(seen.handoff_id)
+                if conversation_id is not None:
+                    await self.on_read(conversation_id, seen.id)
 
     async def _on_status(self, data: Any) -> dict[str, Any]:
         return await self._take_in(data, DeskStatusPayload, status_event)

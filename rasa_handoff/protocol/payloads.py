@@ -267,6 +267,18 @@ class TypingPayload(Payload, frozen=True, kw_only=True):
     on: bool
 
 
+class ReadPayload(Payload, frozen=True, kw_only=True):
+    """The agent who has the conversation has read the customer's messages up to one. Never stored, and may be lost.
+
+    ``handoff_id``: the handoff. ``id``: the message's.
+    """
+
+    event = "read"
+
+    handoff_id: HandoffId
+    id: ForeignId
+
+
 class CustomerPresencePayload(Payload, frozen=True, kw_only=True):
     """Whether the customer's page is open, on channels that know it; an unknown handoff is ignored.
 

@@ -126,6 +126,11 @@ def _sweep(connection: Connection) -> None:
         connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
 
 
+def is_known(connection: Connection, conversation_id: str, message_id: str) -> bool:
+    """Return whether a customer's message came with this id from its sender."""
+    return _DONE.first(connection, {"conversation": conversation_id, "message": message_id}) is not None
+
+
 def finish_message(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Mark a customer's message as done."""
     _FINISH.change(connection, {"conversation": conversation_id, "message": message_id})

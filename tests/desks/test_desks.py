@@ -153,3 +153,22 @@ async def test_a_server_from_before_ratings_is_sent_none(
         assert far.agent.all("message")[-1]["text"] == "and then?"
         assert not [one for one in far.agent.all("message") if one["speaker"] == "system"]
     await far.stop()
+
+
+async def test_what_an_agent_has_read_is_told_and_nonsense_isnt(tmp_path: Path) -> None:
+    far = OurFarSide()
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
+        seen: list[tuple[str, str]] = []
+
+        async def has_read(conversation_id: str, message_id: str) -> None:
+            seen.append((conversation_id, message_id))
+
+        side.desk.on_read = has_read
+        handoff_id = await side.start()
+        await far.take()
+        desk: Any = side.desk
+        for nonsense in (None, {}, {"handoff_id": handoff_id}, {"handoff_id": "unknown", "id": "m"}):
+            await desk._on_read(nonsense)
+        assert (await far.agent.ask("read", handoff_id=handoff_id, id="m-1"))["ok"]
+        await eventually(lambda: seen == [("thabo", "m-1")])
+    await far.stop()

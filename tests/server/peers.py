@@ -41,7 +41,7 @@ async def arrived_handoff(agent: ScriptedAgent, number: int = 1) -> str:
 class Relay(RecordingClient):
     """A relay that says hello after every connect and acknowledges everything."""
 
-    events = ("welcome", "availability", "typing", "message", "handoff.status")
+    events = ("welcome", "availability", "typing", "read", "message", "handoff.status")
 
     def __init__(self, bot_id: str, open: Sequence[Any] = ()) -> None:
         super().__init__("/relay")

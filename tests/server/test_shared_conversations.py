@@ -100,6 +100,10 @@ async def test_what_is_said_and_done_is_seen_at_both(server, second, agent, rela
     await thandi.hears("typing", handoff_id=handoff_id, on=True)
     await thandi.ask("typing", handoff_id=handoff_id, on=True)
     await eventually(lambda: karoo.all("typing"))
+    await thandi.ask("read", handoff_id=handoff_id, id="c-4")
+    await colleague.ask("read", handoff_id=handoff_id, id="not theirs")
+    await eventually(lambda: karoo.all("read"))
+    assert karoo.all("read") == [{"handoff_id": handoff_id, "id": "c-4"}], "once, by the one who has it"
     assert (await thandi.resolve(handoff_id))["ok"]
     await colleague.hears("conversation", handoff_id=handoff_id, state="ended")
     await eventually(lambda: karoo.statuses(handoff_id)[-1] == "completed")

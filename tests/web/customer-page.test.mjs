@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { contentOf, isCard, isMedia, placeIn, sizeInWords, webAddress } from "../../example_bot/web/message-content.js";
+import { markRead } from "../../example_bot/web/message-items.js";
 import { noteActive, ratingMessage } from "../../example_bot/web/rating.js";
 import { chosenLanguage, LANGUAGES, TEXT_NAMES, textIn } from "../../example_bot/web/texts.js";
 
@@ -101,4 +102,14 @@ test("what was answered isn't asked again while the state stays", () => {
 test("a rating is a command with JSON", () => {
   assert.equal(ratingMessage(4, ' "Kind" '), '/handoff_rate{"score":4,"comment":"\\"Kind\\""}');
   assert.equal(ratingMessage(1, " "), '/handoff_rate{"score":1}');
+});
+
+test("a message that was read marks the customer's before it, as far as they were delivered", () => {
+  const user = (id, more = {}) => ({ id, who: "user", text: id, at: 1, sent: true, ...more });
+  const lines = [user("a"), user("b", { refused: true, sent: false }), { id: "c", who: "bot", text: "c", at: 1 }, user("d"), user("e")];
+  markRead(lines, "unknown");
+  markRead(lines, "c");
+  assert.deepEqual(lines.map((line) => line.read === true), [false, false, false, false, false]);
+  markRead(lines, "d");
+  assert.deepEqual(lines.map((line) => line.read === true), [true, false, false, true, false]);
 });

@@ -16,6 +16,7 @@ from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.base import STORE_PAUSE, Desk, retry_until_stored
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
+from rasa_handoff.relay.inbox import is_known
 from rasa_handoff.relay.page_connections import PAGES_LOST
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.change_log import LoggedChange
@@ -23,6 +24,8 @@ from rasa_handoff.store.tasks import begin
 
 TYPING: Final = "typing"
 """The topic of a change that says that an agent types to a customer whose page another process has."""
+READ: Final = "read"
+"""The topic of a change that says that an agent has read what a customer wrote whose page another process has."""
 PRESENCE: Final = "presence"
 """The topic of a change that says that a customer came or went, from a process that can't tell the desk now."""
 
@@ -40,14 +43,21 @@ class CustomerPages:
     def connect(self) -> None:
         """Have the channels, the desk and the relay call this."""
         self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
+        self._desk.on_read = self._agent_has_read
         self._relay.on_place_changed = self._show_active
         reconnection = self._relay.reconnection
         reconnection.is_away = self.is_away
         reconnection.has_page = lambda conversation_id: self._has_page(self._relay.conversation(conversation_id))
         self._relay.pages.on_noted_again = self._report_here
         self._relay.others.on_pages_lost = self.expect_all
-        handlers = {TYPING: self._follow_typing, PRESENCE: self._follow_presence, PAGES_LOST: self._follow_lost_pages}
-        self._relay.change_handlers.update(handlers)
+        self._relay.change_handlers.update(
+            {
+                TYPING: self._follow_typing,
+                READ: self._follow_read,
+                PRESENCE: self._follow_presence,
+                PAGES_LOST: self._follow_lost_pages,
+            }
+        )
         for page in self._channels.values():
             page.on_present, page.on_gone = self._customer_came, self._page_went
             page.on_typing, page.on_read = self._customer_types, self._relay.report_read
@@ -185,6 +195,27 @@ class CustomerPages:
     async def _show_typing(self, conversation_id: str, on: bool) -> None:
         for page in self._channels.values():
             await page.emit_typing(conversation_id, on)
+
+    async def _agent_has_read(self, conversation_id: str, message_id: str) -> None:
+        if self._shared and not self._is_connected(conversation_id):
+            await self._relay.others.tell(READ, conversation_id, message_id)
+        else:
+            await self._show_read(conversation_id, message_id)
+
+    async def _follow_read(self, changes: Sequence[LoggedChange]) -> None:
+        """Show what agents have read, whose events came to other processes."""
+        for change in changes:
+            await self._show_read(change.subject, change.body)
+
+    async def _show_read(self, conversation_id: str, message_id: str) -> None:
+        """Tell the customer's pages that an agent has read a message, if its id is the page's own: others mean nothing to it."""
+        pages = [page for page in self._channels.values() if page.acknowledges(conversation_id)]
+        if not pages or not await self._relay.store.write(
+            lambda connection: is_known(connection, conversation_id, message_id)
+        ):
+            return
+        for page in pages:
+            await page.emit_read(conversation_id, message_id)
 
     async def _is_connected_anywhere(self, conversation_id: str) -> bool:
         """Return whether a process has a page of the customer; if none has, they are noted as away for all."""

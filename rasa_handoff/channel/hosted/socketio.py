@@ -44,7 +44,8 @@ COPY_SECONDS: Final = 60.0
 COPY_DIGITS: Final = 40
 """Hexadecimal digits of the digest by which such a copy is recognised."""
 READ_EVENT: Final = "message_read"
-"""From the page: ``{"session_id": str, "id": str}``, a message its customer has seen."""
+"""``{"session_id": str, "id": str}``. From the page: a message that its customer has seen. To pages with ``acks``: a message of
+theirs that the agent has read, with all before it."""
 STATE_EVENT: Final = STATE_KEY
 """To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``; while the
 customer waits with ``position`` and ``wait``, too."""
@@ -109,6 +110,16 @@ class HandoffSocketIO(SocketIOInput):
         """Tell the customer's page whether the agent is typing."""
         if self.sio is not None:
             await self.sio.emit(TYPING_EVENT, {"session_id": conversation_id, "on": on}, room=conversation_id)
+
+    def acknowledges(self, conversation_id: str) -> bool:
+        """Return whether a page of this conversation acknowledges its messages, and so gives its own an id."""
+        return any(sid in self._acknowledging for sid in self._sockets(conversation_id))
+
+    async def emit_read(self, conversation_id: str, id: str) -> None:
+        """Tell the customer's pages that the agent has read this message of theirs, and all before it."""
+        for sid in self._sockets(conversation_id):
+            if sid in self._acknowledging:
+                await self._emit_to(sid, READ_EVENT, {"session_id": conversation_id, "id": id})
 
     async def emit_state(self, conversation_id: str, shown: Mapping[str, Any]) -> None:
         """Tell the customer's page who is active now."""

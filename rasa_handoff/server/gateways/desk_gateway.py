@@ -30,16 +30,17 @@ from rasa_handoff.protocol.desk_payloads import (
     ShownMessagePayload,
     TakePayload,
     TransferPayload,
+    WholeConversation,
 )
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import DESK_NAMESPACE
-from rasa_handoff.protocol.payloads import AVAILABILITY, MessageStatusPayload, TypingPayload
+from rasa_handoff.protocol.payloads import AVAILABILITY, MessageStatusPayload, ReadPayload, TypingPayload
 from rasa_handoff.protocol.values import plain, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen, refusal
-from rasa_handoff.server.gateways.open_conversations import OpenConversations, Outdated
+from rasa_handoff.server.gateways.open_conversations import OpenConversations, Outdated, Owners
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.service import availability, summaries
@@ -47,6 +48,7 @@ from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.media_operations import MediaService
 from rasa_handoff.server.service.presence import Presence
 from rasa_handoff.server.service.publications import (
+    AgentRead,
     Arrival,
     AvailabilityChanged,
     Changed,
@@ -98,7 +100,7 @@ class DeskGateway:
         self._guard = guard
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}
-        self._open_conversations, self._outdated = OpenConversations(), Outdated()
+        self._open_conversations, self._outdated, self._owners = OpenConversations(), Outdated(), Owners()
         # With several servers: what was published since a desk has begun to connect, by its socket.
         self._meanwhile: dict[str, list[tuple[str, Any]]] = {}
         conversations.publisher.listeners.append(self._publish)
@@ -112,6 +114,7 @@ class DeskGateway:
             "message": self._message,
             "media": self._media,
             "typing": self._typing,
+            ReadPayload.event: self._read,
             "transfer": self._transfer,
             "resolve": self._resolve,
             "followed_up": self._followed_up,
@@ -212,13 +215,16 @@ class DeskGateway:
         # First, so that no message falls between what is read and what is published.
         self._open_conversations.note(sid, opened.handoff_id)
         try:
-            whole = await self._conversations.open(agent, opened.handoff_id, opened.after)
+            whole = await self._conversations.open(agent, opened.handoff_id, opened.after, self._loaded)
         except Refused:
             self._open_conversations.forget(sid, opened.handoff_id)
             raise
         if sid not in self._desks:
             self._open_conversations.leave(sid)
         return ConversationAnswer(ok=True, conversation=whole)
+
+    async def _loaded(self, whole: WholeConversation) -> None:
+        self._owners.note(whole)
 
     async def _message(self, sid: str, data: Any) -> MessageAnswer:
         said = read(AgentMessagePayload, data)
@@ -235,6 +241,14 @@ class DeskGateway:
         typing = read(TypingPayload, data)
         await self._conversations.agent_typing(self._agent(sid), typing.handoff_id, typing.on)
 
+    async def _read(self, sid: str, data: Any) -> None:
+        """Pass on what the agent has read, if they have the conversation: from memory, as it may be lost."""
+        seen = read(ReadPayload, data)
+        bot_id = self._owners.bot_of(seen.handoff_id, self._agent(sid))
+        if bot_id is not None:
+            receipt = AgentRead(bot_id=bot_id, handoff_id=seen.handoff_id, message_id=seen.id)
+            self._conversations.publisher.publish([receipt])
+
     async def _transfer(self, sid: str, data: Any) -> None:
         transfer = read(TransferPayload, data)
         await self._conversations.transfer(self._agent(sid), transfer.handoff_id, transfer.department)
@@ -249,6 +263,7 @@ class DeskGateway:
         await self._conversations.follow_up(self._agent(sid), read(FollowedUpPayload, data).handoff_id)
 
     async def _publish(self, publication: Publication) -> None:
+        self._note_owner(publication)
         emitted = _event_of(publication)
         if emitted is not None:
             event, payload = emitted
@@ -262,6 +277,12 @@ class DeskGateway:
                 self._outdated.note(publication.handoff_id)
             if rooms:
                 await self._sio.emit(event, plain(payload), room=rooms, namespace=DESK_NAMESPACE)
+
+    def _note_owner(self, publication: Publication) -> None:
+        if isinstance(publication, Arrival | Changed | Completed):
+            self._owners.note(publication.summary, publication.viewers)
+        elif isinstance(publication, Deleted):
+            self._owners.forget(publication.handoff_ids)
 
     async def show_outdated(self) -> None:
         """Show colleagues the last messages of conversations that somebody has."""

@@ -1,11 +1,16 @@
-"""Which desks have which conversations open, and which conversations colleagues have yet to be shown.
+"""Which desks have which conversations open, who has each, and which conversations colleagues have yet to be shown.
 
 A message of an assigned conversation goes at once only to its agent and to desks that have it open. All others who may see it get
 its summary a little later (:meth:`Outdated.take`), so that a message doesn't cost more the more agents there are.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.protocol.desk_payloads import Summary
 
 MOST_OPEN: Final = 50
 """Conversations that count as open in one desk: the last ones it has loaded."""
@@ -48,6 +53,36 @@ class OpenConversations:
     def sockets(self, handoff_id: str) -> frozenset[str]:
         """Return the sockets that have this conversation open."""
         return frozenset(self._sockets.get(handoff_id, ()))
+
+
+class Owners:
+    """Who has each conversation, as desks were shown it last: so that what may be lost costs no look into the database."""
+
+    def __init__(self) -> None:
+        # The bot and the agent of each conversation that an agent has.
+        self._of: Recent[str, tuple[str, str]] = Recent()
+
+    def note(self, summary: Summary, viewers: frozenset[str] | None = None) -> None:
+        """Note who has a conversation. ``viewers``: the agents who are shown it; None: the one who has it, too.
+
+        To those who may no longer see it a conversation is shown as ended, whoever has it now.
+        """
+        if summary.state == Stage.ASSIGNED.value and summary.agent is not None:
+            self._of[summary.handoff_id] = summary.bot_id, summary.agent.id
+            return
+        _, owner = self._of.get(summary.handoff_id, (None, None))
+        if summary.state != Stage.ENDED.value or viewers is None or owner in viewers:
+            self._of.pop(summary.handoff_id, None)
+
+    def forget(self, handoff_ids: Iterable[str]) -> None:
+        """Forget conversations that were deleted."""
+        for handoff_id in handoff_ids:
+            self._of.pop(handoff_id, None)
+
+    def bot_of(self, handoff_id: str, agent_id: str) -> str | None:
+        """Return the bot of a conversation that this agent has, as far as is known here; None for any other."""
+        bot_id, owner = self._of.get(handoff_id, (None, None))
+        return bot_id if owner == agent_id else None
 
 
 class Outdated:

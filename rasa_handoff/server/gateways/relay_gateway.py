@@ -1,9 +1,11 @@
 """The gateway of the namespace ``/relay``: relays of HandoffChannel (docs/protocol.md)."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+from msgspec.structs import replace
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError, SocketIOError
 from sqlalchemy.engine import Connection
@@ -41,6 +43,7 @@ from rasa_handoff.protocol.payloads import (
     OpenHandoffPayload,
     QueuedAnswer,
     RatingPayload,
+    ReadPayload,
     RelayAuthPayload,
     RelayStatusPayload,
     TranscriptPayload,
@@ -52,7 +55,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Lost, Mark
-from rasa_handoff.server.service.publications import AgentTyping, AvailabilityChanged, Publication
+from rasa_handoff.server.service.publications import AgentRead, AgentTyping, AvailabilityChanged, Publication
 from rasa_handoff.server.service.relay_owner import RelayOwner
 from rasa_handoff.server.storage import handoffs, whereabouts
 from rasa_handoff.server.storage.customer_entries import read_entry
@@ -61,6 +64,7 @@ from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import begin
 
 log = get_log(__name__)
 
@@ -387,9 +391,24 @@ class RelayGateway:
                 await self._sio.emit(AVAILABILITY, plain(publication.availability), to=sid, namespace=RELAY_NAMESPACE)
         elif isinstance(publication, AgentTyping) and publication.side == RELAY:
             typing = TypingPayload(handoff_id=publication.handoff_id, on=publication.on)
-            newest = self._newest(publication.bot_id)
-            if newest is not None:
-                await self._sio.emit(typing.event, plain(typing), to=newest, namespace=RELAY_NAMESPACE)
+            await self._emit_to_newest(publication.bot_id, typing)
+        elif isinstance(publication, AgentRead):
+            seen = ReadPayload(handoff_id=publication.handoff_id, id=publication.message_id)
+            if not await self._emit_to_newest(publication.bot_id, seen) and not publication.is_logged:
+                begin(self._log(replace(publication, is_logged=True)))
+
+    async def _emit_to_newest(self, bot_id: str, payload: TypingPayload | ReadPayload) -> bool:
+        """Send what may be lost to the newest relay of a bot, and return whether one is connected here."""
+        newest = self._newest(bot_id)
+        if newest is not None:
+            await self._sio.emit(payload.event, plain(payload), to=newest, namespace=RELAY_NAMESPACE)
+        return newest is not None
+
+    async def _log(self, publication: Publication) -> None:
+        """Tell other servers what may be lost, if there are any: the relay may be connected to one of them."""
+        if self._conversations.shares:
+            with contextlib.suppress(Unreachable):
+                await self._conversations.do(lambda unit: unit.publications.append(publication))
 
 
 def _numbered(under_way: Sequence[Any]) -> Iterator[OpenHandoffPayload]:

@@ -1,6 +1,7 @@
 """The operations of the agents, and the check of the slots that they fill in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -25,6 +26,9 @@ FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 """Whether a value fits a slot type of Rasa's; types that aren't listed take any value."""
 WANTED: Final = {"text": "a text", "bool": "yes or no", "float": "a number", "list": "a list"}
+
+
+Loaded = Callable[[WholeConversation], Awaitable[None]]
 
 
 def check_slots(slots: Mapping[str, Any], settable: Sequence[Slot]) -> None:
@@ -63,11 +67,18 @@ class AgentService(Service):
 
         return await self.do(work)
 
-    async def open(self, agent_id: str, handoff_id: str, after: int) -> WholeConversation:
-        """Return the whole conversation, with the messages after number ``after``."""
+    async def open(self, agent_id: str, handoff_id: str, after: int, loaded: Loaded | None = None) -> WholeConversation:
+        """Return the whole conversation, with the messages after number ``after``.
+
+        ``loaded`` is called with it before anything of a later transaction is published.
+        """
 
         def work(unit: UnitOfWork) -> WholeConversation:
-            return summaries.conversation(unit.connection, must_find_for_agent(unit, agent_id, handoff_id), after)
+            record = must_find_for_agent(unit, agent_id, handoff_id)
+            whole = summaries.conversation(unit.connection, record, after)
+            if loaded is not None:
+                unit.afterwards.append(partial(loaded, whole))
+            return whole
 
         return await self.do(work)
 

@@ -83,6 +83,18 @@ class AgentTyping(Publication, frozen=True, kw_only=True):
     on: bool
 
 
+class AgentRead(Publication, frozen=True, kw_only=True):
+    """The agent who has the conversation has read the customer's messages up to this one; for the relay.
+
+    It is in the change log only if its bot's relay is connected to another server (``is_logged``).
+    """
+
+    bot_id: str
+    handoff_id: str
+    message_id: str
+    is_logged: bool = False
+
+
 class Overdue(Publication, frozen=True, kw_only=True):
     """The customer's message has waited so many seconds for this agent's answer."""
 
@@ -112,7 +124,17 @@ class Deleted(Publication, frozen=True, kw_only=True):
 
 
 Logged = (
-    Arrival | Changed | Completed | Said | Marked | CustomerTyping | AgentTyping | Overdue | PresenceChanged | Deleted
+    Arrival
+    | Changed
+    | Completed
+    | Said
+    | Marked
+    | CustomerTyping
+    | AgentTyping
+    | AgentRead
+    | Overdue
+    | PresenceChanged
+    | Deleted
 )
 _DECODER: Final = msgspec.json.Decoder(Logged)
 

@@ -355,3 +355,25 @@ async def test_the_question_can_be_waved_away_and_goes_when_another_handoff_begi
     await expect(customer.get_by_test_id("who")).to_have_text("Bot")
     await expect(question).to_be_hidden()
     await agent.context.close()
+
+
+async def test_the_customer_sees_what_the_agent_has_read_once_they_look_at_it(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    agent = (await talking(customer, chromium, server)).page
+    states = customer.get_by_test_id("user-message").locator(".when")
+    await say(customer, "first")
+    await expect(states.last).to_contain_text("Read")
+    await agent.get_by_test_id("mine-item").first.wait_for()
+    await agent.keyboard.press("Escape")
+    await agent.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
+    await say(customer, "second")
+    await say(customer, "third")
+    await expect(agent.locator("[data-testid=message][data-speaker=customer]")).to_have_count(3)
+    await expect(states.last).to_contain_text("Delivered")
+    await agent.evaluate("delete document.hidden, document.dispatchEvent(new Event('visibilitychange'))")
+    for state in await states.all():
+        await expect(state).to_contain_text("Read")
+    await customer.goto(f"{customer.url}&lang=af")
+    await expect(states.last).to_contain_text("Gelees")
+    await agent.context.close()

@@ -200,6 +200,30 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: ScriptedAgen
         await page.hears("back with me")
 
 
+async def test_a_page_learns_what_the_agent_has_read_by_its_own_ids(
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
+) -> None:
+    """Who gives its messages no ids, or asks for no acknowledgements, hears nothing of it."""
+    async with (
+        ScriptedCustomer(rasa.url, session, acks=True) as page,
+        ScriptedCustomer(rasa.url, session) as widget,
+        ScriptedCustomer(rasa.url, uuid.uuid4().hex, acks=True) as stranger,
+    ):
+        assert (await page.say_with_id("I give up completely"))["ok"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
+        await page.say("without an id")
+        nameless = (await thandi.hears("message", handoff_id=handoff_id, text="without an id"))["id"]
+        assert (await page.say_with_id("with one", "own-1"))["ok"]
+        await thandi.hears("message", handoff_id=handoff_id, text="with one")
+        for id in (nameless, "unknown", "own-1"):
+            assert (await thandi.ask("read", handoff_id=handoff_id, id=id))["ok"]
+        await eventually(lambda: page.all("message_read"))
+        assert page.all("message_read") == [{"session_id": session, "id": "own-1"}]
+        assert (widget.all("message_read"), stranger.all("message_read")) == ([], [])
+        await resolve(thandi, handoff_id)
+        await page.hears("back with me")
+
+
 @pytest.mark.parametrize("acks", [True, False])
 async def test_a_page_learns_who_speaks(rasa: RasaServer, thandi: ScriptedAgent, session: str, acks: bool) -> None:
     async with ScriptedCustomer(rasa.url, session, acks=acks) as page:

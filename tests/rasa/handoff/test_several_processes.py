@@ -243,13 +243,16 @@ async def test_a_process_without_a_desk_hands_over_by_the_other(pair: Pair, than
         await eventually(partial(getattr, alone.channel.desk, "connected"))
 
 
-async def test_a_page_sees_that_the_agent_types(pair: Pair, thandi: ScriptedAgent) -> None:
+async def test_a_page_sees_that_the_agent_types_and_has_read(pair: Pair, thandi: ScriptedAgent) -> None:
     for rasa in pair:
         async with ScriptedCustomer(rasa.url, acks=True) as customer:
             await customer.say("/execute_handoff")
             handoff_id = (await thandi.take_next())["handoff_id"]
             assert (await thandi.ask("typing", handoff_id=handoff_id, on=True))["ok"]
             await eventually(lambda: customer.all("typing"))
+            assert (await customer.say_with_id("hello?", f"{rasa.url}-1"))["ok"]
+            assert (await thandi.ask("read", handoff_id=handoff_id, id=f"{rasa.url}-1"))["ok"]
+            await eventually(lambda: customer.all("message_read"))
             assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
             await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
 

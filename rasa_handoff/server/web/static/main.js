@@ -44,6 +44,7 @@ import { FileStorage } from "./file-storage.js";
 import { MediaAddresses } from "./media-addresses.js";
 import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
+import { ReadReceipts } from "./read-receipts.js";
 import { initialState } from "./reducer.js";
 import { unreadCount } from "./selectors.js";
 import { listenForShortcuts } from "./shortcuts.js";
@@ -69,6 +70,7 @@ const outbox = new Outbox(
 );
 const addresses = new MediaAddresses((event, payload) => socket.request(event, payload));
 const operations = new Operations(store, socket, outbox, files);
+const receipts = new ReadReceipts((handoff_id, id) => operations.sendRead(handoff_id, id));
 const liveRegion = /** @type {HTMLElement} */ (document.querySelector("#announcements"));
 const alerts = new Alerts(liveRegion, (id) => operations.select(id));
 const views = /** @type {import("./elements/view.js").View[]} */ ([...document.querySelectorAll("[data-view]")]);
@@ -113,6 +115,7 @@ function render(state) {
 function follow(state, event, before) {
   const toast = toastFor(state, event, before);
   if (toast) operations.showToast(toast.text, "info", toast.handoff_id);
+  if (event.type === "ready") receipts.forget();
   if (event.type === "ready") void operations.catchUp();
   if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
   if (event.type === "deleted") removeDrafts(event.handoff_ids);
@@ -137,9 +140,10 @@ function removeFiles(state, before) {
   }
 }
 
-/** Mark the open conversation as read, if the page is visible. @param {State} state */
+/** Mark the open conversation as read, if the page is visible, and tell its customer. @param {State} state */
 function markSeen(state) {
   const id = state.selected;
+  receipts.update(state, !document.hidden);
   if (id && !document.hidden && unreadCount(state, id)) store.dispatch({ type: "seen", handoff_id: id });
 }
 

@@ -111,6 +111,14 @@ export class Operations {
   }
 
   /**
+   * @param {string} handoff_id
+   * @param {string} id the last of the customer's messages that the agent has read
+   */
+  sendRead(handoff_id, id) {
+    this.socket.sendVolatile("read", { handoff_id, id });
+  }
+
+  /**
    * Show after some seconds that a customer no longer types, since the event that says so may get lost.
    *
    * @param {string} handoff_id
