@@ -22,12 +22,14 @@ function recording() {
   return { sent, receipts: new ReadReceipts((handoff_id, id) => sent.push(`${handoff_id} ${id}`)) };
 }
 
-test("the last of the customer's messages is told once, and again after an interruption", () => {
+test("the last of the customer's messages is told once, and again once the conversation is loaded anew", () => {
   const { sent, receipts } = recording();
   for (const state of [after(said(1)), after(said(1), said(2, "agent")), after(said(1), said(2, "agent"), said(3))])
     receipts.update(state, true);
   assert.deepEqual(sent, ["h m1", "h m3"]);
-  receipts.forget();
+  receipts.forget("other");
+  receipts.update(after(said(1), said(3)), true);
+  receipts.forget("h");
   receipts.update(after(said(1), said(3)), true);
   assert.deepEqual(sent, ["h m1", "h m3", "h m3"]);
 });

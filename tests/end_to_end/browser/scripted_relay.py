@@ -41,7 +41,7 @@ class Relay:
         self._conversations: dict[str, str] = {}  # by handoff
         self._numbers: dict[str, int] = {}
         self._client = PatientClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
-        for event in ("welcome", "availability", "typing", "message", "handoff.status"):
+        for event in ("welcome", "availability", "typing", "read", "message", "handoff.status"):
             self._client.on(event, self._hears(event), namespace=NAMESPACE)
         self._client.on("connect", self._greet, namespace=NAMESPACE)
 

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from playwright.async_api import WebSocketRoute, expect
 
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks, Server
 from tests.end_to_end.browser.scripted_relay import Relay
 from tests.end_to_end.browser.test_desk import take
@@ -102,6 +103,39 @@ async def test_words_whose_answer_got_lost_outlive_a_reload_and_arrive_once(desk
     await page.get_by_test_id("composer").press("Enter")
     await relay.one("message", text="And on")
     assert [received["text"] for received in relay.all("message")] == ["Only once", "And on"]
+
+
+class Lossy:
+    """Between a page and the server: while it ``loses`` receipts, none arrives. ``lost``: how many haven't."""
+
+    loses, lost = True, 0
+
+    def route(self, socket: WebSocketRoute) -> None:
+        self.socket, server = socket, socket.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            if self.loses and '["read"' in str(frame):
+                self.lost += 1
+            else:
+                server.send(frame)
+
+        socket.on_message(pass_on)
+        server.on_message(socket.send)
+
+
+async def test_what_was_read_is_told_and_again_after_an_interruption(desks: Desks, relay: Relay) -> None:
+    desk, wire = await desks.blank("thandi"), Lossy()
+    await desk.page.route_web_socket("**/socket.io/**", wire.route)
+    await desk.sign_in()
+    handoff = await relay.offer()
+    await take(desk.page)
+    await relay.say(handoff, "hello?")
+    await eventually(lambda: wire.lost == 1)
+    wire.loses = False
+    await wire.socket.close()
+    seen = await relay.one("read", handoff_id=handoff)
+    message = desk.page.locator("[data-testid=message][data-speaker=customer]")
+    await expect(message).to_have_attribute("data-id", seen["id"])
 
 
 async def test_the_whole_flow_by_keyboard_only(desks: Desks, relay: Relay) -> None:

@@ -86,7 +86,17 @@ export class DeskSocket {
   }
 
   /**
-   * Send something that may be lost.
+   * Send something without an answer; nothing while there is no connection, since the client would keep it.
+   *
+   * @param {string} event
+   * @param {object} payload
+   */
+  send(event, payload) {
+    if (this.socket.connected) this.socket.emit(event, payload);
+  }
+
+  /**
+   * Send something that may be lost, and is while other things are being sent.
    *
    * @param {string} event
    * @param {object} payload

@@ -115,7 +115,7 @@ function render(state) {
 function follow(state, event, before) {
   const toast = toastFor(state, event, before);
   if (toast) operations.showToast(toast.text, "info", toast.handoff_id);
-  if (event.type === "ready") receipts.forget();
+  if (event.type === "opened") receipts.forget(event.conversation.handoff_id);
   if (event.type === "ready") void operations.catchUp();
   if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
   if (event.type === "deleted") removeDrafts(event.handoff_ids);

@@ -115,7 +115,7 @@ export class Operations {
    * @param {string} id the last of the customer's messages that the agent has read
    */
   sendRead(handoff_id, id) {
-    this.socket.sendVolatile("read", { handoff_id, id });
+    this.socket.send("read", { handoff_id, id });
   }
 
   /**

@@ -17,9 +17,14 @@ export class ReadReceipts {
     this.send = send;
   }
 
-  /** Begin anew after an interruption: what was sent may not have arrived. */
-  forget() {
-    this.#sent.clear();
+  /**
+   * Tell again what was read of a conversation that was loaded, as after an interruption: what was sent may not have arrived, and
+   * from then on the server knows who has the conversation.
+   *
+   * @param {string} handoff_id
+   */
+  forget(handoff_id) {
+    this.#sent.delete(handoff_id);
   }
 
   /**
