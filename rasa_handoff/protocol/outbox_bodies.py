@@ -12,7 +12,8 @@ class CustomerBody(Value, frozen=True, kw_only=True):
     Exactly one of three is given: a ``text``, a ``response`` of the domain with its ``values``, or a complete Rasa ``message``.
     ``handoff_id``: None for a message that belongs to no handoff. ``channel``, ``return_data``: where it goes; None: where the
     customer wrote last. ``at``: when it was made, if it can become stale. ``agent``: the name of the agent who speaks. ``parts``:
-    what a ``text`` has beside it, which it says in words.
+    what a ``text`` has beside it, which it says in words. ``file_problem``: why the customer gets words in place of a file, once
+    that is decided.
     """
 
     id: str
@@ -26,6 +27,7 @@ class CustomerBody(Value, frozen=True, kw_only=True):
     at: float | None = None
     agent: str | None = None
     parts: Parts = ()
+    file_problem: str | None = None
 
 
 class TrackerBody(Value, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ with the reason. An administrator may send it again or drop it (``rasa-handoff d
 """
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    update,
 )
 from sqlalchemy.engine import Connection, Row
 
@@ -277,6 +278,10 @@ class Outbox:
         changes.note(connection, changes.Removed((target, lane), key))
         if holder not in ("", connection.info.get(PROCESS)):
             self.leases.tell(connection, REMOVED, lane, LaneChange(target=target, holder=holder, key=key))
+
+    def rewrite(self, connection: Connection, key: int, body: Mapping[str, Any]) -> None:
+        """Change what an entry says, for whoever reads it from here on; nothing happens if it is there no more."""
+        connection.execute(update(self.table).where(self.table.c.key == key).values(body=as_json(body)))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""

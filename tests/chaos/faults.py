@@ -16,6 +16,7 @@ import redis
 from playwright.async_api import Error as PlaywrightError
 from sqlalchemy.exc import OperationalError
 
+from rasa_handoff.testing.waiting import eventually
 from tests.chaos.browser import missing as no_chromium
 from tests.chaos.chaos_customers import Customer
 from tests.chaos.plan import Fault
@@ -216,12 +217,18 @@ class Faults:
         await self._http(fault, "post", f"/conversations/{name}/tracker/events{query}", reminder)
 
     async def _http(self, fault: Fault, method: str, path: str, body: Any) -> None:
-        timeout = aiohttp.ClientTimeout(total=20)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
-            http.request(method, self.rasa(fault).url + path, json=body) as answer,
-        ):
-            self.world.book.note("http", path, status=answer.status, said=(await answer.text())[:200])
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+
+            async def asked() -> bool:
+                with contextlib.suppress(
+                    aiohttp.ClientConnectorError
+                ):  # another fault has just ended it: it comes again
+                    async with http.request(method, self.rasa(fault).url + path, json=body) as answer:
+                        self.world.book.note("http", path, status=answer.status, said=(await answer.text())[:200])
+                        return True
+                return False
+
+            await eventually(asked, seconds=20)
 
     async def _poison(self, fault: Fault) -> None:
         here = [customer.name for customer in self.world.customers if customer.with_desk]

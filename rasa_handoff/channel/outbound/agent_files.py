@@ -2,10 +2,12 @@
 
 A page of the project's own gets an address without a host, since it knows where Rasa is. A vendor fetches the file itself, and
 gets none unless the setting ``public_url`` says where Rasa is. A file that can't be had is told in words to the customer, and to
-the agent.
+the agent. That is decided once and kept with the entry: what is sent again after a lost acknowledgement is the same message, also
+if the file could be had by then, since a page knows what it has by the ids of a message's parts.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from rasa.core.channels.channel import InputChannel
@@ -21,6 +23,7 @@ from rasa_handoff.protocol.message_parts import AnyPart, Media, in_words
 from rasa_handoff.protocol.names import UTTER_NO_FILE
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
 from rasa_handoff.protocol.values import plain
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.relay_media import REASONS
 from rasa_handoff.store.outbox import Entry
@@ -36,6 +39,8 @@ class AgentFiles:
     def __init__(self, bot: Bot, relay: Relay, public_url: str | None) -> None:
         self._bot, self._relay, self._public_url = bot, relay, (public_url or "").rstrip("/")
         self._reasons: dict[int, str] = Recent()
+        # The bodies with words in place of files, by the entries' keys: the dispatcher keeps entries as they were put.
+        self._decided: dict[int, dict[str, Any]] = Recent()
 
     async def store(self, entry: Entry) -> None:
         """Store the files of an entry that waits for its customer, so that their request doesn't wait for them.
@@ -61,13 +66,16 @@ class AgentFiles:
 
         Raises:
             Unreachable: one can't be had now.
+            StoreError: that the customer gets words for one can't be stored now.
         """
         if not entry.body.get("parts") or method is None:
             return entry
+        entry = msgspec.structs.replace(entry, body=self._decided.get(entry.key, entry.body))
         body = entry.read(CustomerBody)
         if not media_ids(body.parts):
             return entry
         reasons: list[str] = []
+        words_for: dict[Media, str] = {}
 
         async def each(media: Media, words: str) -> Media | str:
             if media.id is None:
@@ -78,7 +86,8 @@ class AgentFiles:
                 if isinstance(problem, Unreachable):
                     raise
                 reasons.append(REASONS.get(problem.code, str(problem)))
-                return await self._words(entry.lane, method, words)
+                words_for[media] = await self._words(entry.lane, method, words)
+                return words_for[media]
             address = await self.address(method.channel, kept)
             if address is None:
                 reasons.append(NO_ADDRESS)
@@ -88,11 +97,25 @@ class AgentFiles:
         parts = await with_each_media(body.parts, each)
         if reasons:
             self._reasons[entry.key] = f"The customer was told in words of a file: {reasons[0]}."
+        if words_for:
+            await self._decide(entry, body, words_for)
         return _with_parts(entry, parts)
+
+    async def _decide(self, entry: Entry, body: CustomerBody, words_for: Mapping[Media, str]) -> None:
+        """Keep the words that the customer gets in place of these files."""
+
+        async def each(media: Media, words: str) -> Media | str:
+            return words_for.get(media, media)
+
+        decided = _with_parts(entry, await with_each_media(body.parts, each))
+        stored = {**decided.body, "file_problem": self._reasons[entry.key]}
+        await self._relay.store.write(lambda connection: repository.outbox.rewrite(connection, entry.key, stored))
+        self._decided[entry.key] = stored
 
     def reason(self, entry: Entry) -> str | None:
         """Return why the customer got words in place of a file of this entry; None if they got all."""
-        return self._reasons.pop(entry.key, None)
+        self._decided.pop(entry.key, None)
+        return self._reasons.pop(entry.key, None) or entry.body.get("file_problem")
 
     async def address(self, channel: InputChannel, kept: KeptMedia) -> str | None:
         """Return the signed address of a file for a customer on this channel; None if they can't reach one."""

@@ -10,12 +10,15 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
+from rasa_handoff.channel.hosted import socketio
 from rasa_handoff.media.media_errors import MediaMissing
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.tokens import HEADER, make_token
 from rasa_handoff.relay import relay_media
+from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
@@ -376,6 +379,39 @@ async def test_a_full_store_is_told_to_who_sends(
         assert "there is no room for it" in status["reason"]
         await page.hears("couldn't be passed on to you (Attachment: invoice.pdf)")
         await page.hears("Here it is")
+        await resolve(thandi, handoff)
+
+
+async def test_what_is_sent_again_is_the_same_message_although_there_is_room_by_then(
+    serve: Callable[..., RasaServer],
+    desk: DeskServer,
+    thandi: ScriptedAgent,
+    session: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A page that didn't acknowledge the words for a file doesn't read the agent's text twice."""
+    monkeypatch.setattr(socketio, "ACK_SECONDS", 0.2)
+    server = serve({"socketio": {"session_persistence": True}}, bot_id="again")
+    server.credentials["rasa_handoff.HandoffChannel"]["media_limits"] = {"total_bytes": 1_000}
+    async with server as rasa, ScriptedCustomer(rasa.url, session, acks=True) as page:
+        await eventually(lambda: rasa.channel.desk.connected)
+        handoff = await live(page, thandi)
+        media = await uploaded(desk, thandi, handoff, PDF, "invoice.pdf")
+        page.attentive.clear()
+        sent = await sends(thandi, handoff, media, text="Here it is")
+        await page.hears("couldn't be passed on to you (Attachment: invoice.pdf)")
+        library = rasa.channel.relay.media.library
+        assert library is not None
+        library.limits = replace(library.limits, total_bytes=None)
+        count = len(page.texts)
+        await eventually(lambda: len(page.texts) > count)
+        (stored,) = await rasa.channel.relay.waiting_entries(CUSTOMER, session)
+        assert "Here it is" in stored.body["text"], "what another process, or this one after a restart, sends"
+        assert "there is no room for it" in stored.body["file_problem"]
+        page.attentive.set()
+        status = await thandi.hears("message.status", message_id=sent["message"]["id"], status="delivered")
+        assert "there is no room for it" in status["reason"]
+        assert {one["id"] for one in page.messages if "Here it is" in one.get("text", "")} == {sent["message"]["id"]}
         await resolve(thandi, handoff)
 
 
