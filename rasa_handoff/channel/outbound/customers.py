@@ -105,6 +105,8 @@ class Customers:
         self.mailboxes = Mailboxes(relay, self._batches, mailboxes, limits)
         self._files = AgentFiles(bot, relay, public_url)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
+        # What an entry said on a channel when it was tried first, by its key.
+        self._rendered_for: dict[int, tuple[str, dict[str, Any]]] = Recent()
         # By the ids of agents' messages that were reported as waiting: whether they wait for the customer to come back.
         self._reported_waiting: dict[str, bool] = Recent()
         # A conversation that no longer fits in here gets its entries at the end of the next response, not at the beginning.
@@ -290,6 +292,13 @@ class Customers:
         return {**message, PARTS: None} if is_fitted else message
 
     async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
+        """Return an entry as Rasa's message dict, the same at each attempt: of a response's variations Rasa chooses any."""
+        known = self._rendered_for.get(entry.key)
+        if known is None or known[0] != channel:
+            self._rendered_for[entry.key] = known = channel, await self._render(entry, channel)
+        return dict(known[1])
+
+    async def _render(self, entry: Entry, channel: str) -> dict[str, Any]:
         body = entry.read(CustomerBody)
         if body.message is not None:
             return body.message
@@ -370,6 +379,7 @@ class Customers:
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.pop(lane, None)
         self._failing.pop(entry.key, None)
+        self._rendered_for.pop(entry.key, None)
         if entry.id is not None:
             self._reported_waiting.pop(entry.id, None)
 

@@ -3,10 +3,12 @@
 import asyncio
 from unittest.mock import AsyncMock
 
+import numpy as np
 import pytest
 from rasa.core.channels.channel import UserMessage
 from sqlalchemy import update
 
+from rasa_handoff.channel.hosted import socketio
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
@@ -35,6 +37,29 @@ async def test_words_are_delivered_when_the_page_has_acknowledged(
         assert page.shown.count("Do you read me?") == 1, page.received
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
+
+
+async def test_a_notice_that_is_told_again_says_the_same_although_its_response_has_variations(
+    rasa: RasaServer, thandi: ScriptedAgent, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them has a picture, and so two parts: a page would take the text of the other for a new message."""
+    responses = rasa.app.ctx.agent.processor.nlg.responses
+    variations = [{"text": "A person is here."}, {"text": "A person is here.", "image": "https://x.example/a.png"}]
+    monkeypatch.setitem(responses, "utter_handoff_joined", variations)
+    chosen = iter([variations[0], *[variations[1]] * 20])
+    monkeypatch.setattr(np.random, "choice", lambda several: next(chosen) if several == variations else several[0])
+    monkeypatch.setattr(socketio, "ACK_SECONDS", 0.2)
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        await page.say("I give up completely")
+        await page.hears("number 1 in the queue")
+        page.attentive.clear()
+        handoff_id = (await thandi.take_next())["handoff_id"]
+        await eventually(lambda: page.texts.count("A person is here.") > 1, what="told again")
+        page.attentive.set()
+        await thandi.say(handoff_id, "Hello.")
+        await page.hears("Hello.")
+        assert len({one["id"] for one in page.messages if one.get("text") == "A person is here."}) == 1
+        await resolve(thandi, handoff_id)
 
 
 async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
