@@ -5,17 +5,14 @@ import contextlib
 import errno
 import os
 import shutil
-import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import IO, Final
 
 from rasa_handoff.media.media_errors import MediaAway, MediaFull, MediaMissing
-from rasa_handoff.media.media_store import PIECE, MediaStore
+from rasa_handoff.media.media_store import PIECE, MediaStore, private
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-LEFT_BEHIND: Final = 3_600.0
-"""Seconds after which a file that was still coming counts as left behind by a process that has ended."""
 
 
 class FolderStore(MediaStore):
@@ -26,21 +23,14 @@ class FolderStore(MediaStore):
         self.incoming = folder / "incoming"
 
     async def __aenter__(self) -> "FolderStore":
-        await asyncio.to_thread(self._prepare)
+        await asyncio.to_thread(self.sweep_incoming)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close nothing: no file stays open."""
 
-    def _prepare(self) -> None:
-        """Take away what a process has left behind that was killed. The folder is made when the first file comes."""
-        with contextlib.suppress(OSError):
-            for left in self.incoming.iterdir():
-                if left.stat().st_mtime < time.time() - LEFT_BEHIND:
-                    left.unlink()
-
     def make_incoming(self) -> None:
-        """Make the folders."""
+        """Make the folders, when the first file comes."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         for folder in (self._folder, self.incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -57,7 +47,7 @@ class FolderStore(MediaStore):
         try:
             self.make_incoming()
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            with file.open("rb") as source, open(copy, "xb", opener=_private) as target:
+            with file.open("rb") as source, open(copy, "xb", opener=private) as target:
                 shutil.copyfileobj(source, target, PIECE)
                 target.flush()
                 os.fsync(target.fileno())
@@ -106,10 +96,6 @@ class FolderStore(MediaStore):
 def as_media_error(problem: OSError) -> MediaFull | MediaAway:
     """Return what an error of the disk means for who sends a file."""
     return MediaFull() if problem.errno in NO_ROOM else MediaAway(str(problem))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,7 +5,6 @@ What is known of a file is a row of the side's database; the file itself is in t
 
 import asyncio
 import contextlib
-import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
@@ -26,7 +25,7 @@ from rasa_handoff.media.media_errors import (
     MediaMissing,
     MediaRefused,
 )
-from rasa_handoff.media.media_store import MEDIA_ID, MediaStore, new_id
+from rasa_handoff.media.media_store import MEDIA_ID, MediaStore, new_id, private
 from rasa_handoff.media.media_table import KeptMedia, MediaOwner, MediaTable
 from rasa_handoff.media.signed_addresses import SignedAddresses, signing_key_of
 from rasa_handoff.protocol.logs import get_log
@@ -145,7 +144,7 @@ class MediaLibrary:
     async def _receive(self, content: AsyncIterator[bytes] | bytes, coming: Path) -> None:
         """Write what comes into a file, as long as it isn't too much."""
         size, gathered = 0, bytearray()
-        file = await _on_disk(lambda: open(coming, "xb", opener=_private))  # noqa: SIM115 - closed below
+        file = await _on_disk(lambda: open(coming, "xb", opener=private))  # noqa: SIM115 - closed below
         try:
             async for piece in _pieces(content):
                 size += len(piece)
@@ -210,6 +209,10 @@ class MediaLibrary:
             MediaAway: the media store can't be reached now.
         """
         return self._media_store.read(kept.id, first, length)
+
+    async def sweep_incoming(self) -> None:
+        """Delete what was still coming to a process that was killed."""
+        await asyncio.to_thread(self._media_store.sweep_incoming)
 
     async def sweep(self, ids: Collection[str]) -> None:
         """Delete files from the media store, and then their rows.
@@ -282,7 +285,3 @@ async def _pieces(content: AsyncIterator[bytes] | bytes) -> AsyncIterator[bytes]
         return
     async for piece in content:
         yield piece
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

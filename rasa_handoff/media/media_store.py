@@ -4,8 +4,11 @@ A store is a folder (``folder_store.py``) or a bucket of S3 (``s3_store.py``), c
 """
 
 import abc
+import contextlib
+import os
 import re
 import secrets
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
@@ -17,6 +20,8 @@ MEDIA_ID: Final = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
 """An opaque name: at least 128 random bits, and safe in a path and an address."""
 PIECE: Final = 65_536
 """Bytes that are read or written at once."""
+LEFT_BEHIND: Final = 3_600.0
+"""Seconds after which a file that was still coming counts as left behind by a process that was killed."""
 S3: Final = "s3://"
 NOWHERE: Final = "off"
 """The setting of a side that keeps no files."""
@@ -25,6 +30,11 @@ NOWHERE: Final = "off"
 def new_id() -> str:
     """Return a new opaque name."""
     return secrets.token_urlsafe(24)
+
+
+def private(path: str | Path, flags: int) -> int:
+    """Open a file that is its owner's alone: an ``opener`` for :func:`open`."""
+    return os.open(path, flags, 0o600)
 
 
 class MediaStore(abc.ABC):
@@ -46,6 +56,13 @@ class MediaStore(abc.ABC):
     @abc.abstractmethod
     def make_incoming(self) -> None:
         """Make the folder for files that are still coming, if it isn't there. Blocks: call it in a thread."""
+
+    def sweep_incoming(self) -> None:
+        """Delete what was still coming to a process that was killed. Blocks: call it in a thread."""
+        with contextlib.suppress(OSError):
+            for left in self.incoming.iterdir():
+                if left.lstat().st_mtime < time.time() - LEFT_BEHIND:
+                    left.unlink()
 
     @abc.abstractmethod
     async def put(self, id: str, file: Path) -> None:

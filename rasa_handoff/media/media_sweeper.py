@@ -64,6 +64,7 @@ class MediaSweeper:
         table, swept = self._library.table, 0
         if self._now() >= self._next:
             self._next = self._now() + UNUSED_SECONDS
+            await self._library.sweep_incoming()
             before = self._now() - self._unused_seconds
             while await self._store.write(lambda connection: table.drop_unused(connection, before, self._in_use)):
                 pass

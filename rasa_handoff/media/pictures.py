@@ -8,12 +8,13 @@ each process, in a thread.
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pi_heif  # type: ignore[import-untyped]
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from rasa_handoff.media.media_errors import DAMAGED, TOO_LARGE, MediaRefused
+from rasa_handoff.media.media_store import private
 
 LONGEST_SIDE: Final = 4_096
 """Pixels of the longer side; a larger picture is made smaller."""
@@ -134,16 +135,22 @@ def _eight_bits(frame: Any) -> Any:
 
 
 def _written(frames: list[tuple[Any, int]], is_photo: bool, target: Path) -> str:
+    """Write the frames into a new file that is its owner's alone, and return its type."""
+    with open(target, "xb", opener=private) as file:
+        return _encoded(frames, is_photo, file)
+
+
+def _encoded(frames: list[tuple[Any, int]], is_photo: bool, file: IO[bytes]) -> str:
     picture, _ = frames[0]
     if len(frames) > 1:
         more = [frame for frame, _ in frames[1:]]
         durations = [duration for _, duration in frames]
-        picture.save(target, "GIF", save_all=True, append_images=more, duration=durations, loop=0)
+        picture.save(file, "GIF", save_all=True, append_images=more, duration=durations, loop=0)
         return "image/gif"
     if picture.mode == "RGBA" or (not is_photo and _has_few_colours(picture)):
-        picture.save(target, "PNG")
+        picture.save(file, "PNG")
         return "image/png"
-    picture.save(target, "JPEG", quality=QUALITY, optimize=True, progressive=True)
+    picture.save(file, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     return "image/jpeg"
 
 

@@ -6,6 +6,8 @@ the environment as everywhere (``AWS_ACCESS_KEY_ID`` and so on), never from the 
 
 import asyncio
 import contextlib
+import os
+import stat
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,9 +51,11 @@ class S3Store(MediaStore):
         except ValueError as problem:  # of botocore: the endpoint's address
             raise SettingsError(f"The media store's address can't be used: {problem}; {HOW}.") from problem
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="media")
-        self.incoming = Path(tempfile.gettempdir())
+        self._owner = getattr(os, "getuid", int)()
+        self.incoming = Path(tempfile.gettempdir()) / f"rasa-handoff-{self._owner}"
 
     async def __aenter__(self) -> "S3Store":
+        await asyncio.to_thread(self.sweep_incoming)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -59,7 +63,11 @@ class S3Store(MediaStore):
         self._client.close()
 
     def make_incoming(self) -> None:
-        """Do nothing: the system has a folder for what is temporary."""
+        """Make the folder, among the system's temporary ones, where others could have made one of this name."""
+        self.incoming.mkdir(mode=0o700, exist_ok=True)
+        found = self.incoming.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != self._owner or stat.S_IMODE(found.st_mode) & 0o077:
+            raise PermissionError(f"{self.incoming} isn't a folder of this user alone: take it away")
 
     async def _call(self, call: Callable[[], T]) -> T:
         """Call boto3 in a thread.

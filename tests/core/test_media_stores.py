@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,40 @@ async def test_a_folder_is_its_owners_alone_and_leaves_no_pieces(tmp_path: Path,
         os.utime(left, (1, 1))
     async with FolderStore(folder) as store:
         assert list(store.incoming.iterdir()) == []
+
+
+async def test_what_was_coming_to_a_killed_process_is_deleted_in_time(
+    media_store: MediaStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also at S3, whose files come to a folder of this user among the system's temporary ones."""
+    monkeypatch.setattr(media_store, "incoming", tmp_path / "incoming")
+    media_store.make_incoming()
+    assert stat.S_IMODE(media_store.incoming.stat().st_mode) == 0o700
+    left, coming = media_store.incoming / "left", media_store.incoming / "coming"
+    for one in (left, coming):
+        one.write_bytes(b"x")
+    os.utime(left, (time.time() - 3_700,) * 2)
+    media_store.sweep_incoming()
+    assert list(media_store.incoming.iterdir()) == [coming]
+    async with media_store:  # at each start
+        os.utime(coming, (time.time() - 3_700,) * 2)
+    async with media_store:
+        assert list(media_store.incoming.iterdir()) == []
+
+
+async def test_a_temporary_folder_that_others_can_enter_is_not_used(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with open_media_store(s3.address("handoff/media")) as store:
+        store.incoming.mkdir(mode=0o777)
+        store.incoming.chmod(0o777)
+        with pytest.raises(PermissionError, match="this user alone"):
+            store.make_incoming()
+        store.incoming.rmdir()
+        store.incoming.symlink_to(tmp_path)
+        with pytest.raises(PermissionError, match="this user alone"):
+            store.make_incoming()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

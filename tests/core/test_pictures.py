@@ -2,6 +2,7 @@
 
 import base64
 import io
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -20,7 +21,9 @@ from tests.support.photos import MARKER, photo
 def cleaned(tmp_path: Path, content: bytes) -> tuple[str, Image.Image]:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(content)
+    target.unlink(missing_ok=True)
     type = pictures.clean(source, target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600, "it is its owner's alone, wherever it comes"
     assert MARKER not in target.read_bytes()
     return type, Image.open(io.BytesIO(target.read_bytes()))
 
