@@ -5,17 +5,20 @@
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
  * quick-reply, reply-link, picture, file, audio, video, card, place, send-place, no-place, attach, attach-input, chosen, chosen-file
- * (data-state: sending, there, failed), chosen-out, chosen-again, suggestion,
+ * (data-state: sending, there, waiting, failed), chosen-out, chosen-again, suggestion,
  * rate, rate-score, rate-comment, rate-send, rate-dismiss, rate-state, new-conversation, handoff, handoff-state, end, leave, leave-yes, leave-no, typing, refused, too-long,
+ * cannot-send, new-messages,
  * connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
 import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
 import { createItem, markRead, updateItem } from "./message-items.js";
 import { CustomerFiles } from "./customer-files.js";
+import { loadDraft, saveDraft } from "./draft-storage.js";
 import { listenForFiles } from "./file-drop.js";
 import { FileSending } from "./file-sending.js";
 import { contentOf, keptMedia } from "./message-content.js";
+import { MessageScroller } from "./message-scroller.js";
 import { noteActive, RatingForm } from "./rating.js";
 import { filesAddress, rasaAddress, RasaSocket } from "./rasa-socket.js";
 import { language, t, translate } from "./texts.js";
@@ -42,7 +45,7 @@ const find = (/** @type {string} */ selector) =>
   /** @type {HTMLElement} */ (document.querySelector(selector));
 const field = /** @type {HTMLTextAreaElement} */ (find("#message"));
 const list = find("#lines");
-const scroller = find(".scroller");
+const scroller = new MessageScroller(find(".scroller"), find("#new-messages"));
 
 /** @type {Connection} */
 let connection = "connecting";
@@ -74,6 +77,22 @@ function onConnection(state) {
   } else {
     showConnection(state);
   }
+  if (state === "online") files.retry();
+  void sendUnsent();
+}
+
+/**
+ * The browser says that its network has gone, which a websocket may outlive for a while. What it says when the page is opened
+ * isn't asked: without a network it says the same, though Rasa may be on the same machine.
+ */
+function onNetworkGone() {
+  if (connection === "online") showConnection("offline");
+}
+
+function onNetworkBack() {
+  showConnection(connection);
+  socket.connect();
+  files.retry();
   void sendUnsent();
 }
 
@@ -113,7 +132,7 @@ function onActive(now) {
 }
 
 function drawRating() {
-  if (rating.draw(storage.conversation, shownConnection === "online")) scrollToEnd();
+  if (rating.draw(storage.conversation, shownConnection === "online")) scroller.follow();
 }
 
 /** Keep what the customer thinks of the chat, and send it; null: they don't want to say. @param {string | null} message */
@@ -146,7 +165,7 @@ function drawActive() {
   bar.hidden = hidden;
   find("#handoff-state").textContent = active === "person" ? t("isTalking", { agent: isolated(agent) }) : queueText();
   find("#end").textContent = t(active === "person" ? "endChat" : "leaveQueue");
-  if (hasChanged) scrollToEnd();
+  if (hasChanged) scroller.follow();
 }
 
 /** Whether the customer has a person, or waits for one. */
@@ -241,7 +260,7 @@ function onTyping(on) {
   clearTimeout(typingEnds);
   if (on) typingEnds = setTimeout(() => onTyping(false), TYPING_LASTS);
   find(".typing").hidden = !on;
-  if (on) scrollToEnd();
+  if (on) scroller.follow();
 }
 
 /** Show that the person has read a message of the customer's, and all before it. @param {string} id */
@@ -279,10 +298,14 @@ function sendPlace() {
 
 /** @param {Line} line */
 function add(line) {
+  let isNew = false;
   storage.change(({ lines }) => {
-    if (!line.id || !lines.some(({ id }) => id === line.id)) lines.push(line);
+    isNew = !line.id || !lines.some(({ id }) => id === line.id);
+    if (isNew) lines.push(line);
   });
   draw();
+  if (line.who === "user") scroller.toEnd();
+  else if (isNew) scroller.announce();
 }
 
 /**
@@ -303,11 +326,7 @@ function draw() {
     updateItem(item, line, open, shownConnection);
   }
   drawRating();
-  scrollToEnd();
-}
-
-function scrollToEnd() {
-  scroller.scrollTop = scroller.scrollHeight;
+  scroller.follow();
 }
 
 /**
@@ -346,15 +365,17 @@ function grow() {
 let sendsWhenReady = false;
 
 function submit() {
+  sendsWhenReady = false;
   const text = field.value.trim();
   const length = [...text].length;
-  if ((!text && !files.some) || warnIfTooLong(length)) return;
+  if ((!text && !files.some) || warnIfTooLong(length) || warnOfHopeless()) return;
   sendsWhenReady = !files.ready;
-  if (sendsWhenReady) return;
+  if (sendsWhenReady) return files.retry();
   field.value = "";
   indicator.stop();
   grow();
   const kept = files.take();
+  keepDraft();
   if (!kept.length) return send(text);
   const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text, at: Date.now(), sent: false };
   add({ ...line, media: kept.map(keptMedia), files: kept.map(({ id }) => id) });
@@ -367,7 +388,30 @@ function beginSending(file, key, report) {
 }
 
 function onFilesChanged() {
-  if (sendsWhenReady && files.ready) submit();
+  find("#cannot-send").hidden = true;
+  keepDraft();
+  if (sendsWhenReady && (files.ready || files.hopeless !== undefined)) submit();
+}
+
+/** Keep what isn't sent yet, for a reload. */
+function keepDraft() {
+  saveDraft(storage.conversation.session, { text: field.value, files: files.kept });
+}
+
+function restoreDraft() {
+  const draft = loadDraft(storage.conversation.session);
+  field.value = draft.text;
+  files.restore(draft.files);
+  grow();
+}
+
+/** Return whether a file can never be sent, and say so on the page. */
+function warnOfHopeless() {
+  const name = files.hopeless;
+  const warning = find("#cannot-send");
+  warning.hidden = name === undefined;
+  warning.textContent = name === undefined ? "" : t("takeOutFirst", { name: isolate(name) });
+  return name !== undefined;
 }
 
 /** @param {Iterable<File>} chosen */
@@ -433,7 +477,9 @@ function left() {
 function startAgain() {
   files.clear();
   storage.startAgain();
+  keepDraft();
   draw();
+  scroller.toEnd();
   onConnection("connecting");
   socket.reconnect();
   field.focus();
@@ -456,10 +502,10 @@ find("#suggestions").addEventListener("click", (event) => {
   const button = /** @type {HTMLElement} */ (event.target).closest("button");
   if (button) choose(button.textContent ?? "");
 });
-// A picture has its height only when it has come.
-list.addEventListener("load", scrollToEnd, { capture: true });
 document.addEventListener("visibilitychange", sendSeen);
-field.addEventListener("input", () => (grow(), indicator.keyPressed()));
+addEventListener("online", onNetworkBack);
+addEventListener("offline", onNetworkGone);
+field.addEventListener("input", () => (grow(), keepDraft(), indicator.keyPressed()));
 field.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
@@ -469,5 +515,6 @@ field.addEventListener("keydown", (event) => {
 translate(document);
 showConnection("connecting");
 drawActive();
+restoreDraft();
 draw();
 socket.reconnect();

@@ -37,7 +37,7 @@ export class FileSending {
     this.ended = new Promise((resolve) => {
       request.upload.onprogress = ({ loaded, total }) => report(total ? loaded / total : 0);
       request.onload = () => resolve(answerOf(request));
-      request.onerror = request.ontimeout = () => resolve({ problem: t("fileNotSent"), again: true });
+      request.onerror = request.ontimeout = () => resolve({ problem: t("fileWaits"), again: true });
       request.onabort = () => resolve({ cancelled: true });
     });
     request.open("POST", `${address}?${new URLSearchParams({ sender: session, name: file.name, key })}`);
@@ -55,7 +55,7 @@ export class FileSending {
 function answerOf({ status, responseText }) {
   const { media, code, error } = read(responseText);
   if (status < 300 && typeof media?.id === "string" && typeof media.url === "string") return { kept: media };
-  if (PASSING.has(status)) return { problem: t("fileNotSent"), again: true };
+  if (PASSING.has(status)) return { problem: t("fileWaits"), again: true };
   const known = PROBLEMS[code] ?? (status === TOO_LARGE ? "fileTooLarge" : undefined);
   return { problem: known ? t(known) : typeof error === "string" ? error : t("fileNotSent"), again: false };
 }

@@ -122,6 +122,11 @@ export class RasaSocket {
     this.socket.connect();
   }
 
+  /** Connect now, if there is no connection. */
+  connect() {
+    this.socket.connect();
+  }
+
   /** Send that the customer types, or no longer; may be lost. @param {boolean} on */
   sendTyping(on) {
     this.socket.volatile.emit("typing", { session_id: this.session(), on });

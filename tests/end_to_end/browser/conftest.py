@@ -168,5 +168,5 @@ async def customer(chromium: Browser, wire: Wire) -> AsyncIterator[Page]:
         await connected(page)
         yield page
         await context.close()
-    expected = ("picture.png", "ERR_", "WebSocket connection")
+    expected = ("picture.png", "ERR_", "WebSocket connection", "status of 413")
     assert not [trouble for trouble in troubles if not any(part in trouble for part in expected)]

@@ -1,5 +1,6 @@
 """Pictures and files between the example's page and the desk, in two Chromium windows with real servers between."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ARRIVED = re.compile("Delivered|Read")
 PDF = {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n" + b"x" * 2_000}
 PHOTO = {"name": "dent.jpg", "mimeType": "image/jpeg", "buffer": photo((60, 40))}
 SCRIPT = "<script>parent.alerted = top.alerted = 1</script>"
@@ -45,7 +47,7 @@ async def test_a_photo_is_pasted_and_seen_at_the_desk_and_a_pdf_comes_back(
     await say(customer, "This one:")
     await expect(customer.get_by_test_id("chosen")).to_be_hidden()
     mine = customer.get_by_test_id("user-message").last
-    await expect(mine.locator(".when")).to_contain_text("Delivered")
+    await expect(mine.locator(".when")).to_contain_text(ARRIVED)
     await expect(agent.get_by_role("img", name="dent.jpg").first).to_be_visible()
     await expect(agent.locator("[data-testid=message][data-speaker=customer] .text")).to_have_text("This one:")
     await customer.reload()
@@ -71,7 +73,7 @@ async def test_html_and_a_drawing_with_script_do_nothing(
     await customer.get_by_test_id("chat-send").click()  # while they may be on their way
     mine = customer.get_by_test_id("user-message").last
     await expect(mine.get_by_test_id("file")).to_have_count(2)
-    await expect(mine.locator(".when")).to_contain_text("Delivered")
+    await expect(mine.locator(".when")).to_contain_text(ARRIVED)
     assert b"script" in await downloaded(customer, tmp_path)
     await expect(desk.page.get_by_text("drawing.svg").first).to_be_visible()
     for page in (customer, desk.page):
@@ -80,7 +82,7 @@ async def test_html_and_a_drawing_with_script_do_nothing(
     await desk.page.context.close()
 
 
-async def test_a_file_is_taken_out_and_one_that_broke_off_is_sent_again(
+async def test_a_file_is_taken_out_and_one_that_broke_off_is_sent_again_by_itself(
     customer: Page, chromium: Browser, server: Server, wire: Wire
 ) -> None:
     desk = await talking(customer, chromium, server)
@@ -92,16 +94,69 @@ async def test_a_file_is_taken_out_and_one_that_broke_off_is_sent_again(
     await expect(chosen).to_have_attribute("data-state", "there")
     wire.cut()
     await customer.get_by_test_id("attach-input").set_input_files([PHOTO])  # type: ignore[list-item]
-    await expect(chosen.last).to_have_attribute("data-state", "failed")
-    await expect(chosen.last.get_by_role("alert")).to_have_text("It couldn't be sent.")
+    await expect(chosen.last).to_have_attribute("data-state", "waiting")
+    await expect(chosen.last.get_by_role("status")).to_have_text(
+        "It couldn't be sent yet. It is tried again by itself."
+    )
     wire.mend()
-    await chosen.last.get_by_test_id("chosen-again").click()
     await expect(chosen.last).to_have_attribute("data-state", "there")
     await say(customer, "both")
     await expect(shown(customer, "both", "user")).to_have_count(1)
     mine = customer.get_by_test_id("user-message").last
-    await expect(mine.locator(".when")).to_contain_text("Delivered")
+    await expect(mine.locator(".when")).to_contain_text(ARRIVED)
     await expect(mine.get_by_test_id("picture")).to_have_count(1)
     await expect(mine.get_by_test_id("file")).to_have_text(["invoice.pdf2 kB"])
     await expect(desk.page.get_by_text("invoice.pdf").first).to_be_visible()
     await desk.page.context.close()
+
+
+async def test_a_file_and_words_sent_without_a_network_arrive_once_it_is_back(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    desk = await talking(customer, chromium, server)
+    await customer.context.set_offline(True)
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "offline")
+    await customer.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await customer.get_by_test_id("chat-input").fill("my invoice")
+    await customer.get_by_test_id("chat-input").press("Enter")
+    await expect(customer.get_by_test_id("chosen-file")).to_have_attribute("data-state", "waiting")
+    await customer.context.set_offline(False)
+    await connected(customer)
+    await expect(shown(customer, "my invoice", "user")).to_have_count(1)
+    await expect(customer.get_by_test_id("chosen")).to_be_hidden()
+    await expect(desk.page.get_by_text("invoice.pdf").first).to_be_visible()
+    await desk.page.context.close()
+
+
+async def test_send_says_that_a_file_can_never_be_sent_and_sends_once_it_is_out(customer: Page) -> None:
+    refused = {"ok": False, "code": "too_large"}
+    await customer.route("**/handoff/media?*", lambda route: route.fulfill(status=413, json=refused))
+    await customer.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    chosen, warning = customer.get_by_test_id("chosen-file"), customer.get_by_test_id("cannot-send")
+    await expect(chosen).to_have_attribute("data-state", "failed")
+    await expect(warning).to_be_hidden()
+    await say(customer, "hello")
+    await expect(warning).to_contain_text("invoice.pdf")
+    await expect(warning).to_contain_text("can't be sent. Please take it out")
+    await chosen.get_by_test_id("chosen-out").click()
+    await expect(warning).to_be_hidden()
+    await customer.get_by_test_id("chat-send").click()
+    await expect(shown(customer, "hello", "user")).to_have_count(1)
+
+
+async def test_a_draft_and_its_files_survive_a_reload_and_the_files_no_new_conversation(customer: Page) -> None:
+    field, chosen = customer.get_by_test_id("chat-input"), customer.get_by_test_id("chosen-file")
+    await customer.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await expect(chosen).to_have_attribute("data-state", "there")
+    await field.fill("half a sen")
+    await customer.reload()
+    await connected(customer)
+    await expect(field).to_have_value("half a sen")
+    await expect(chosen).to_contain_text("invoice.pdf")
+    await say(customer, "half a sentence")
+    await expect(customer.get_by_test_id("user-message").last.get_by_test_id("file")).to_contain_text("invoice.pdf")
+    await field.fill("another")
+    await customer.get_by_test_id("new-conversation").click()
+    await customer.reload()
+    await connected(customer)
+    await expect(chosen).to_have_count(0)

@@ -377,3 +377,24 @@ async def test_the_customer_sees_what_the_agent_has_read_once_they_look_at_it(
     await customer.goto(f"{customer.url}&lang=af")
     await expect(states.last).to_contain_text("Gelees")
     await agent.context.close()
+
+
+async def test_who_reads_back_stays_there_and_is_told_of_new_messages(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    desk = await talking(customer, chromium, server)
+    await answer(desk, "\n".join(f"line {number}" for number in range(60)))
+    await expect(shown(customer, "line 59")).to_have_count(1)
+    scroller, news = customer.locator(".scroller"), customer.get_by_test_id("new-messages")
+    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await answer(desk, "And on.")
+    await expect(news).to_be_visible()
+    assert await scroller.evaluate("scroller => scroller.scrollTop") == 0
+    await news.click()
+    await expect(news).to_be_hidden()
+    await expect(shown(customer, "And on.")).to_be_in_viewport()
+    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await say(customer, "Mine")
+    await expect(shown(customer, "Mine", "user")).to_be_in_viewport()
+    await expect(news).to_be_hidden()
+    await desk.page.context.close()
