@@ -38,7 +38,8 @@ def media_ids(parts: Iterable[AnyPart]) -> frozenset[str]:
 def of_its_kind(part: MediaPart, media: Media) -> AnyPart:
     """Return the part of a stored file: what isn't of the kind that the part says is a file, whatever it is.
 
-    A file of which its vendor has told nothing but where it is, is of the kind that it turns out to be.
+    One that stays elsewhere, whose type nobody has learnt, remains of its kind. A file of which its vendor has told nothing but
+    where it is, is of the kind that it turns out to be.
     """
     if isinstance(part, FilePart) and part.media == Media(url=part.media.url):
         found: type[MediaPart] = next(
@@ -46,7 +47,7 @@ def of_its_kind(part: MediaPart, media: Media) -> AnyPart:
         )
         return found(media=media)  # type: ignore[return-value]  # one of AnyPart
     kind = next((begin for known, begin in KINDS.items() if isinstance(part, known)), "")
-    shown = (media.type or "").startswith(kind)
+    shown = media.type is None or media.type.startswith(kind)
     return replace(part, media=media) if shown else FilePart(media=media)  # type: ignore[return-value]  # one of AnyPart
 
 

@@ -215,7 +215,9 @@ class MediaForServer:
         """Return a file that the server has; one that stays elsewhere as it is; words for one that can't be had."""
         relays = self._relay.media
         try:
-            kept = await relays.of_customer(lane, self._relay.conversation(lane).channel, media)
+            # A file may be had only after the handoff, when memory has nothing of the conversation any more.
+            channel = (await self._relay.recall(lane)).channel
+            kept = await relays.of_customer(lane, channel, media)
             if kept is None:
                 return media
             if largest is None:

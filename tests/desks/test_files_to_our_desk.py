@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from rasa_handoff.core.conversation import Control
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.media.media_errors import MediaRefused
 from rasa_handoff.media.media_table import MediaOwner
@@ -16,13 +17,14 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.message_parts import FilePart, ImagePart, Media, TextPart, in_words
-from rasa_handoff.protocol.payloads import OfferPayload
+from rasa_handoff.protocol.payloads import MessagePayload, OfferPayload
 from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.relay import relay_media
 from rasa_handoff.relay.repository import DESK
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.relay_side import RelaySide, _offer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
 
 PDF = b"%PDF-1.7\n" + b"x" * 2_000
 THABO = MediaOwner(conversation_id="thabo")
@@ -122,7 +124,7 @@ class Away:
         side.relay.media.fetchers = [self]
 
     def fetches(self, channel: str | None, address: str) -> bool:
-        return True
+        return channel in ("x", "rest")
 
     async def fetch(self, channel: str | None, address: str) -> AsyncGenerator[bytes, None]:
         self.now += self._attempt
@@ -157,3 +159,34 @@ async def test_the_time_counts_anew_after_nobody_was_there_to_try_for(
             with pytest.raises(Unreachable):
                 await side.relay.media.of_customer("thabo", "x", media)
             away.now += 40
+
+
+async def test_a_file_that_cant_be_had_is_told_with_its_reason_also_when_the_handoff_has_ended_meanwhile(
+    side: RelaySide, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff = await side.start()
+    await thandi.take_next()
+    await side.relay.apply(events.CustomerSaid(conversation_id="thabo", id="m-1", text="look", at=1.0, channel="rest"))
+    await thandi.resolve(handoff)
+    await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
+    parts = (ImagePart(media=Media(url="https://scontent.xx.fbcdn.net/a.jpg")),)
+    said = MessagePayload(handoff_id=handoff, id="m-2", text=in_words(parts), at=2.0, parts=parts)
+    entry = Entry.of(DESK, "thabo", MessagePayload.event, said)
+    assert isinstance(side.desk, OurDesk)
+    with monkeypatch.context() as patched:
+        away = Away(patched, side, 50)
+        with pytest.raises(Unreachable):
+            await side.desk._media.body_of("thabo", entry, 32_000_000)
+        away.now += 5
+        body = await side.desk._media.body_of("thabo", entry, 32_000_000)
+    assert body["text"] == (
+        "[Image: https://scontent.xx.fbcdn.net/a.jpg, which couldn't be passed on: it couldn't be had in time]"
+    )
+
+
+async def test_a_picture_that_stays_elsewhere_is_still_a_picture(side: RelaySide, thandi: ScriptedAgent) -> None:
+    await side.start()
+    await said(side, ImagePart(media=Media(url="https://x.example/a.png")))
+    shown = await thandi.hears("message", speaker="customer")
+    assert shown["parts"] == [{"type": "image", "media": {"url": "https://x.example/a.png"}}]
+    assert shown["text"] == "[Image: https://x.example/a.png]"
