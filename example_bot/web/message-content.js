@@ -115,6 +115,7 @@ export function webAddress(given, base) {
 
 /** Return a size as people read it. @param {number} bytes @param {string} language */
 export function sizeInWords(bytes, language) {
+  if (bytes < 1e3) return new Intl.NumberFormat(language, { style: "unit", unit: "byte", unitDisplay: "long" }).format(bytes);
   const [size, unit] = bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
   return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: 1 }).format(size);
 }

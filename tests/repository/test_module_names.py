@@ -6,7 +6,9 @@ from typing import Final
 
 from tests.support.paths import ROOT
 
-IN_BOTH_PAGES: Final = frozenset({"file-drop.js", "links.js", "text-direction.js", "typing-indicator.js"})
+IN_BOTH_PAGES: Final = frozenset(
+    {"file-drop.js", "links.js", "message-scroller.js", "text-direction.js", "typing-indicator.js"}
+)
 """The same files in both pages, which share no folder (``tests/web/test_modules.py``)."""
 ALLOWED: Final = frozenset({"__init__.py", "__main__.py", "base.py", "conftest.py"}) | IN_BOTH_PAGES
 PARALLEL: Final = (frozenset({"kommunicate", "liveperson"}), frozenset({"desks", "platforms"}))

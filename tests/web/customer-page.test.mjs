@@ -53,7 +53,7 @@ test("places and addresses", () => {
   for (const none of ["Location: 1, 2", "[Location: nowhere]", "[Location: 91, 2]"]) assert.equal(placeIn(none), null);
   assert.equal(webAddress("/media/1", "http://localhost:5005"), "http://localhost:5005/media/1");
   for (const trap of ["javascript:alert(1)", "data:text/html,x", "http://"]) assert.equal(webAddress(trap, "http://a"), null);
-  assert.equal(sizeInWords(1_234_567, "en"), "1.2 MB");
+  assert.deepEqual([12, 1_000, 1_234_567].map((bytes) => sizeInWords(bytes, "en")), ["12 bytes", "1 kB", "1.2 MB"]);
 });
 
 test("every text is there in every language, with the same values in it", () => {

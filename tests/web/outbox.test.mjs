@@ -28,11 +28,9 @@ function desk(unsent, state = "online") {
   return { store, requests, uploads, outbox: new Outbox(store, request, upload) };
 }
 
-/** Makes timers run at once, and returns how many there were. */
+/** Makes timers run at once. */
 function atOnce(t) {
-  let count = 0;
-  t.mock.method(globalThis, "setTimeout", (run) => ((count += 1), setImmediate(run)));
-  return () => count;
+  t.mock.method(globalThis, "setTimeout", (run) => setImmediate(run));
 }
 
 test("one at a time per conversation, in the order they were written", async () => {
@@ -70,7 +68,7 @@ test("a lost answer keeps the message, with its id", async () => {
     mine: [],
     others: [],
   });
-  outbox.flush();
+  outbox.resume();
   assert.deepEqual(
     requests.map((one) => one.id),
     ["a", "a"],
@@ -139,20 +137,43 @@ test("a file that is refused says why, and is uploaded again when the agent asks
   assert.equal(requests[0].parts[0].media.id, "m1");
 });
 
-test("an upload that breaks off is tried again, but not for ever", async (t) => {
-  const count = atOnce(t);
-  const { store, uploads, outbox } = desk([unsentMessage("a", "h", [file("x")])]);
+test("an upload that fails in passing is tried again after pauses that grow, and what was written later waits", async (t) => {
+  const pauses = [];
+  t.mock.method(globalThis, "setTimeout", (run, after) => (pauses.push(after), setImmediate(run)));
+  const { store, requests, uploads, outbox } = desk([unsentMessage("a", "h", [file("x")]), unsentMessage("b"), unsentMessage("c", "other")]);
   outbox.flush();
-  for (let tries = 1; tries <= 4; tries += 1) {
+  assert.deepEqual(requests.map(({ id }) => id), ["c"]);
+  for (let tries = 1; tries <= 8; tries += 1) {
     assert.equal(uploads.length, tries);
-    assert.equal(store.state.unsent[0].problem, null);
     uploads.at(-1).answer({ ok: false, code: "unavailable", error: "It broke." });
     await settled();
     await settled();
+    assert.equal(store.state.unsent[0].problem, null);
   }
-  assert.equal(uploads.length, 4);
-  assert.equal(count(), 3);
-  assert.equal(store.state.unsent[0].problem, "It broke.");
+  assert.deepEqual(pauses, [2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1_000));
+  uploads.at(-1).answer({ ok: true, media: { id: "m1" } });
+  await settled();
+  requests.at(-1).answer({ ok: true });
+  await settled();
+  assert.deepEqual(requests.map(({ id }) => id), ["c", "a", "b"]);
+});
+
+test("what waits to be tried again isn't hurried by other words, and is by a connection that is back", async (t) => {
+  t.mock.method(globalThis, "setTimeout", () => 0);
+  const { store, requests, uploads, outbox } = desk([unsentMessage("a", "h", [file("x")])]);
+  outbox.flush();
+  uploads[0].answer({ ok: false, code: "unavailable" });
+  await settled();
+  assert.equal(store.state.unsent[0].delayed, true);
+  store.dispatch({ type: "message composed", unsent: unsentMessage("b") });
+  outbox.flush();
+  assert.deepEqual([uploads.length, requests.length], [1, 0]);
+  outbox.resume();
+  assert.deepEqual([uploads.length, store.state.unsent[0].delayed], [2, false]);
+  store.dispatch({ type: "message removed", id: "a" });
+  uploads[1].answer({ ok: false, code: "cancelled" });
+  await settled();
+  assert.deepEqual(requests.map(({ id }) => id), ["b"]);
 });
 
 test("a file that was stored isn't uploaded again when the message's own answer is lost", async (t) => {

@@ -363,3 +363,29 @@ test("a conversation that was deleted leaves at once, with what was typed for it
   assert.deepEqual([state.messages.has("h"), state.seen.has("h"), state.unsent], [false, false, []]);
   assert.equal(reduce(state, { type: "deleted", handoff_ids: ["h"] }), state);
 });
+
+test("a conversation of the agent's that ends unread stays in their list until they have left it, another doesn't", () => {
+  const left = { state: "ended", ended: { outcome: "customer_left", note: null, at: 9 } };
+  const mine = [held("a", "a1"), held("b", "a1", { assigned_at: 201 })];
+  const ended = after(ready({ mine, others: [held("c", "a2")] }), { type: "selected", handoff_id: "b" }, said("a", message("m1", 1)),
+    { type: "conversation", summary: held("a", "a1", left) }, { type: "conversation", summary: held("c", "a2", left) });
+  assert.deepEqual(lists(ended), [[], [], ["a", "b"]]);
+  const again = reduce(ended, ready({ mine: mine.slice(1) }));
+  assert.deepEqual([lists(again)[2], unreadCount(again, "a")], [["a", "b"], 1]);
+  const seen = [{ type: "selected", handoff_id: "a" }, { type: "seen", handoff_id: "a" }].reduce(reduce, again);
+  assert.deepEqual(lists(seen)[2], ["a", "b"]);
+  assert.deepEqual(lists(reduce(seen, { type: "selected", handoff_id: "b" }))[2], ["b"]);
+  const elsewhere = reduce(again, { type: "seen elsewhere", seen: new Map([["a", 1]]) });
+  assert.deepEqual([lists(elsewhere)[2], elsewhere.messages.has("a")], [["b"], false]);
+});
+
+test("what ended unread while the page was away is listed when it is loaded, and what was read or resolved isn't", () => {
+  const opened = (id, outcome, ...messages) => {
+    const details = { contact: {}, note: null, transcript: [], transcript_follows: false, bot: {} };
+    const ended = { state: "ended", ended: { outcome, note: null, at: 9 } };
+    return { type: "opened", conversation: { ...held(id, "a1", ended), ...details, messages } };
+  };
+  const state = after(ready({ outcomes: ["resolved"] }), opened("a", "customer_left", message("m1", 1)),
+    opened("b", "customer_left"), opened("c", "resolved", message("m2", 1)));
+  assert.deepEqual([lists(state)[2], state.summaries.size, state.messages.size], [["a"], 1, 1]);
+});

@@ -48,6 +48,7 @@ def test_the_socket_listens_to_every_event_of_the_protocol() -> None:
     [
         "file-drop.js",
         "links.js",
+        "message-scroller.js",
         "text-direction.js",
         "typing-indicator.js",
         "vendor/socket.io-client-4.8.4.MIT.esm.min.js",

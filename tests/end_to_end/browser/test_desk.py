@@ -366,6 +366,65 @@ async def test_the_customers_leaving_ends_it_before_the_agents_eyes(desks: Desks
     await expect(page.get_by_test_id("mine-item")).to_have_count(0)
 
 
+async def test_what_ends_unread_stays_listed_until_it_was_opened_over_a_reload_too(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    first = await relay.offer()
+    await take(page)
+    second = await relay.offer(name="Sipho")
+    await take(page)
+    item = page.locator(f"[data-testid=mine-item][data-handoff='{first}']")
+    await relay.say(first, "Look at this")
+    await expect(item.get_by_test_id("unread")).to_have_text("1")
+    await relay.leave(first)
+    for _ in ("at once", "after a reload"):
+        await expect(item).to_contain_text("Ended · Look at this")
+        await expect(item.get_by_test_id("unread")).to_have_text("1")
+        await page.reload()
+    await item.click()
+    await expect(page.get_by_test_id("message").locator(".text")).to_have_text(["Look at this"])
+    await page.locator(f"[data-testid=mine-item][data-handoff='{second}']").click()
+    await expect(item).to_have_count(0)
+
+
+async def test_who_reads_back_is_told_of_new_messages_and_sees_their_own(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await relay.say(handoff, "\n".join(f"line {number}" for number in range(80)))
+    shown = page.get_by_test_id("message").locator(".text")
+    await expect(shown).to_have_count(1)
+    scroller, news = page.locator("conversation-view .scroller"), page.get_by_test_id("new-messages")
+    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await relay.say(handoff, "And on")
+    await expect(news).to_be_visible()
+    assert await scroller.evaluate("scroller => scroller.scrollTop") == 0
+    await news.click()
+    await expect(shown.filter(has_text="And on")).to_be_in_viewport()
+    await expect(news).to_be_hidden()
+    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await say(page, "Mine")
+    await expect(shown.filter(has_text="Mine")).to_be_in_viewport()
+    await expect(news).to_be_hidden()
+
+
+async def test_a_text_that_is_too_long_is_told_while_it_is_written_and_stays(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    composer, problem = page.get_by_test_id("composer"), page.get_by_test_id("composer-problem")
+    await composer.fill("x" * 20_001)
+    await expect(problem).to_contain_text("at most 20,000 characters, this one has 20,001")
+    await page.get_by_test_id("send").click()
+    await relay.say(handoff, "hello?")
+    await expect(page.get_by_test_id("message")).to_have_count(1)
+    await expect(problem).to_contain_text("too long")
+    await expect(page.get_by_test_id("unsent")).to_have_count(0)
+    await composer.fill("x" * 20_000)
+    await expect(problem).to_be_empty()
+    await page.get_by_test_id("send").click()
+    await relay.one("message", text="x" * 20_000)
+
+
 async def test_away_is_told_to_the_bots(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     await eventually(lambda: relay.all("availability", staffed=True))

@@ -106,6 +106,9 @@ async def test_buttons_and_a_card_go_with_a_message(desks: Desks, relay: Relay) 
     await page.get_by_test_id("choices").click()
     await page.get_by_test_id("choices-confirm").click()
     await expect(page.get_by_test_id("choices-titles-error")).to_contain_text("Write the title")
+    await page.get_by_test_id("choices-titles").fill("By post\nBy courier\n by Post ")
+    await page.get_by_test_id("choices-confirm").click()
+    await expect(page.get_by_test_id("choices-titles-error")).to_contain_text("is there twice")
     await page.get_by_test_id("choices-titles").fill("By courier\n\n  By post ")
     await page.get_by_test_id("choices-confirm").click()
     await page.get_by_test_id("choices").click()
@@ -143,3 +146,53 @@ async def test_before_sending_the_desk_says_what_the_channel_makes_of_it(desks: 
     await expect(hints).to_have_text("On SMS the customer gets a link to invoice.pdf.")
     await page.get_by_test_id("attached-remove").click()
     await expect(hints).to_be_hidden()
+
+
+@pytest.mark.parametrize("survives", [False, True], ids=["cut", "websocket-survives"])
+async def test_an_upload_without_a_network_is_tried_again_by_itself_and_goes_before_later_words(
+    desks: Desks, relay: Relay, survives: bool
+) -> None:
+    desk = await desks.open("thandi")
+    page = desk.page
+    handoff = await relay.offer()
+    await take(page)
+    if survives:  # as a websocket does on some networks: only the uploads fail
+        await page.route("**/desk/media?*", lambda route: route.abort())
+    await page.context.set_offline(not survives)
+    await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await say(page, "Your invoice")
+    await say(page, "And on")
+    waits = (
+        "Not uploaded yet: it is tried again by itself" if survives else "Kept, and sent when the connection is back"
+    )
+    await expect(page.get_by_test_id("unsent").first).to_contain_text(waits)
+    await page.unroute_all()
+    await page.context.set_offline(False)
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await relay.one("message", text="And on")
+    first, second = relay.all("message", handoff_id=handoff)
+    assert ([part["type"] for part in first["parts"]], second["text"]) == (["text", "file"], "And on")
+    await expect(page.get_by_test_id("unsent")).to_have_count(0)
+    desk.troubles.clear()  # the console tells of each try
+
+
+async def test_a_cancelled_upload_gives_the_words_and_the_buttons_back(desks: Desks, relay: Relay) -> None:
+    desk = await desks.open("thandi")
+    page = desk.page
+    handoff = await relay.offer()
+    await take(page)
+    await page.route("**/desk/media?*", lambda route: route.abort())
+    await page.get_by_test_id("attach-input").set_input_files([PDF])  # type: ignore[list-item]
+    await page.get_by_test_id("choices").click()
+    await page.get_by_test_id("choices-titles").fill("Yes")
+    await page.get_by_test_id("choices-confirm").click()
+    await say(page, "Is it this one?")
+    await page.get_by_test_id("composer").fill("And more")
+    await page.get_by_test_id("cancel-upload").click()
+    await expect(page.get_by_test_id("unsent")).to_have_count(0)
+    await expect(page.get_by_test_id("composer")).to_have_value("Is it this one?\nAnd more")
+    await expect(page.get_by_test_id("attached")).to_have_count(1)
+    await page.get_by_test_id("send").click()
+    received = await relay.one("message", handoff_id=handoff)
+    assert [part["type"] for part in received["parts"]] == ["text", "buttons"]
+    desk.troubles.clear()  # the console tells of each try

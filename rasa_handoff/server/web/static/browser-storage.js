@@ -5,6 +5,7 @@
  */
 
 import { PersistentMap } from "./persistent-map.js";
+import { unreadConversations } from "./selectors.js";
 import { isUnsentPart } from "./unsent-parts.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -98,6 +99,11 @@ export function loadSaved() {
   };
 }
 
+/** The agent's conversations with unread messages, when this tab was left: some may have ended since. @returns {string[]} */
+export function loadUnread() {
+  return load("tab", "desk.unread", (value) => (Array.isArray(value) ? value.map(String) : undefined), []);
+}
+
 /**
  * Save what an event has changed of what outlives a reload.
  *
@@ -108,6 +114,8 @@ export function saveChanges(state, before) {
   if (state.unsent !== before.unsent) save("tab", "desk.unsent", state.unsent);
   if (state.attached !== before.attached) save("tab", "desk.attached", Object.fromEntries(state.attached.entries()));
   if (state.seen !== before.seen) save("browser", "desk.seen", newest(state.seen));
+  if (state.lists.mine !== before.lists.mine || state.messages !== before.messages || state.seen !== before.seen)
+    save("tab", "desk.unread", unreadConversations(state));
   if (state.sound !== before.sound) save("browser", "desk.sound", state.sound);
   if (state.selected !== before.selected) putIntoAddress(state.selected);
 }

@@ -41,12 +41,13 @@ function byAssignment(one, other) {
  *
  * @param {Me | null} me
  * @param {Summary} summary
- * @returns {keyof Lists | null} null for an ended one with nothing to follow up
+ * @returns {keyof Lists | null} null for an ended one with nothing to follow up or to read
  */
 function listOf(me, summary) {
   if (summary.state === "queued") return "queue";
   if (summary.state === "message") return "left";
   if (summary.state === "assigned") return summary.agent?.id === me?.id ? "mine" : "others";
+  if (summary.unread) return "mine";
   return isToFollowUp(summary) ? "followUps" : null;
 }
 

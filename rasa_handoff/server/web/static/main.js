@@ -9,7 +9,7 @@
  *   alerts          the button that allows desktop notifications;  sound: the sound switch
  *   queue-item      one who waits (data-handoff);  in it queue-open (opens it without taking it), queue-words (what the
  *                   customer wrote last) and take
- *   mine-item       one of my conversations (data-handoff);  in it unread
+ *   mine-item       one of my conversations (data-handoff), also one that ended before I had read all;  in it unread
  *   others-item     a colleague's conversation
  *   left-item       a message that was left (data-handoff);  in it unread
  *   follow-up-item  one that ended and is to be followed up (data-handoff);  in it follow-up-open and follow-up-done
@@ -22,6 +22,7 @@
  *                   link to another server; data-kind), missing, location, contact, buttons, card, custom
  *   unsent          a message the server doesn't have yet;  in it send-again, discard and, while files are uploaded, upload
  *                   (the progress) and cancel-upload
+ *   new-messages    shown while a new message is below what the agent reads; leads to it
  *   customer-typing shown while the customer types
  *   composer, send  the field and its button;  attach chooses files (attach-input), choices opens choices-dialog
  *   attached        what goes with the next message;  in it attached-remove
@@ -37,7 +38,7 @@
  */
 
 import { Alerts, notificationPermission } from "./alerts.js";
-import { conversationInAddress, loadSaved, onSeenElsewhere, removeDrafts, saveChanges } from "./browser-storage.js";
+import { conversationInAddress, loadSaved, loadUnread, onSeenElsewhere, removeDrafts, saveChanges } from "./browser-storage.js";
 import { DeskSocket } from "./desk-socket.js";
 import "./elements/register.js";
 import { FileStorage } from "./file-storage.js";
@@ -46,7 +47,7 @@ import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
 import { ReadReceipts } from "./read-receipts.js";
 import { initialState } from "./reducer.js";
-import { unreadCount } from "./selectors.js";
+import { unreadConversations, unreadCount } from "./selectors.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { Store } from "./store.js";
 import { toastFor } from "./toasts.js";
@@ -60,6 +61,7 @@ const DAY_CHECKED_EVERY = 60_000;
 
 const today = () => new Date().toDateString();
 const store = new Store(initialState({ ...loadSaved(), permission: notificationPermission(), day: today() }));
+const unreadBefore = loadUnread();
 const socket = new DeskSocket((event) => store.dispatch(event));
 const files = new FileStorage();
 const uploads = new Uploads(files, (key, share) => store.dispatch({ type: "upload progressed", key, share }));
@@ -82,7 +84,8 @@ const commands = {
   followUp: ({ handoff_id }) => operations.followUp(handoff_id),
   "send message": ({ handoff_id, text }) => operations.sendMessage(handoff_id, text),
   "retry message": ({ id }) => operations.retryMessage(id),
-  "discard message": ({ id }) => store.dispatch({ type: "message removed", id }),
+  "cancel message": ({ id }) => operations.cancelMessage(id),
+  "discard message": ({ id }) => operations.discardMessage(id),
   "attach files": ({ handoff_id, files: chosen }) => operations.attachFiles(handoff_id, chosen),
   "attach part": ({ handoff_id, part }) => operations.attach(handoff_id, part),
   "detach part": ({ handoff_id, key }) => store.dispatch({ type: "part detached", handoff_id, key }),
@@ -116,7 +119,7 @@ function follow(state, event, before) {
   const toast = toastFor(state, event, before);
   if (toast) operations.showToast(toast.text, "info", toast.handoff_id);
   if (event.type === "opened") receipts.forget(event.conversation.handoff_id);
-  if (event.type === "ready") void operations.catchUp();
+  if (event.type === "ready") void operations.catchUp([...unreadBefore.splice(0), ...unreadConversations(before)]);
   if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
   if (event.type === "deleted") removeDrafts(event.handoff_ids);
   if (event.type === "signed_out") location.assign("./");
@@ -158,6 +161,7 @@ document.addEventListener("command", (event) => {
 });
 document.addEventListener("visibilitychange", () => markSeen(store.state));
 onSeenElsewhere((seen) => store.dispatch({ type: "seen elsewhere", seen }));
+addEventListener("online", () => outbox.resume());
 addEventListener("popstate", () => operations.select(conversationInAddress()));
 setInterval(() => store.dispatch({ type: "day changed", day: today() }), DAY_CHECKED_EVERY);
 listenForShortcuts(store, commands);

@@ -32,13 +32,17 @@ export class Operations {
     this.typingEnds = new Map();
   }
 
-  /** After every `ready`: load what was missed meanwhile, then send what couldn't be sent. */
-  async catchUp() {
+  /**
+   * After every `ready`: load what was missed meanwhile, then send what couldn't be sent.
+   *
+   * @param {string[]} unread conversations that had unread messages before; those that have ended since are not in `ready`
+   */
+  async catchUp(unread) {
     const { state } = this.store;
-    const missed = new Set(myConversations(state).map((summary) => summary.handoff_id));
+    const missed = new Set([...myConversations(state).map((summary) => summary.handoff_id), ...unread]);
     if (state.selected) missed.add(state.selected);
     await Promise.all([...missed].map((id) => this.#load(id, { quietly: id !== state.selected })));
-    this.outbox.flush();
+    this.outbox.resume();
   }
 
   /** @param {string | null} handoff_id */
@@ -99,7 +103,29 @@ export class Operations {
   /** @param {string} id */
   retryMessage(id) {
     this.store.dispatch({ type: "message retried", id });
-    this.outbox.flush();
+    this.outbox.resume();
+  }
+
+  /** @param {string} id */
+  discardMessage(id) {
+    this.store.dispatch({ type: "message removed", id });
+    this.outbox.resume();
+  }
+
+  /**
+   * Take back a message whose files are being uploaded: its words go back into the field, what else is beside them to what goes
+   * with the next message. The files are forgotten.
+   *
+   * @param {string} id
+   */
+  cancelMessage(id) {
+    const unsent = this.store.state.unsent.find((one) => one.id === id);
+    if (!unsent) return;
+    const { handoff_id, text, parts } = unsent;
+    this.discardMessage(id);
+    for (const part of parts)
+      if (part.type === "buttons" || part.type === "card") this.store.dispatch({ type: "part attached", handoff_id, part });
+    this.store.dispatch({ type: "words returned", handoff_id, text });
   }
 
   /**

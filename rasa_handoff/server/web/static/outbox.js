@@ -1,7 +1,9 @@
 // @ts-check
 /**
  * Sends the agent's messages until the server has them: each with the same id every time, per conversation in the order
- * they were written, the next only after the one before is acknowledged. A message's files are uploaded before it is sent.
+ * they were written, the next only after the one before is acknowledged. A message's files are uploaded before it is sent; an
+ * upload that fails in passing is tried again after pauses that grow, and at once when the connection is back. What was written
+ * later in the same conversation waits for it, other conversations go on.
  */
 
 import { isToUpload, payloadOf } from "./unsent-parts.js";
@@ -15,8 +17,8 @@ import { isToUpload, payloadOf } from "./unsent-parts.js";
 const RETRY_AFTER = 2_000;
 /** Codes of what passes by itself: no answer came, or the server can't write to its database just now. */
 const RETRY_LATER = new Set(["offline", "unavailable"]);
-/** How often a file is uploaded while the server is connected, before the agent is asked: each time all of it is sent. */
-const MOST_UPLOADS = 4;
+/** Of an upload: each time all of the file is sent. */
+const LONGEST_PAUSE = 60_000;
 
 export class Outbox {
   /**
@@ -30,11 +32,20 @@ export class Outbox {
     this.upload = upload;
     /** @type {Set<string>} conversations with a message on its way */
     this.sending = new Set();
-    /** @type {Map<string, number>} how often each file was uploaded in vain, by key */
+    /** @type {Map<string, number>} how often a message's uploads have failed in a row, by its id */
     this.failures = new Map();
+    /** @type {Map<string, ReturnType<typeof setTimeout>>} conversations that wait before they try again */
+    this.pauses = new Map();
   }
 
-  /** Send the next message of each conversation that has none on its way. */
+  /** The connection is back, or the agent asks for it or drops a message: send what waits to be tried again, too. */
+  resume() {
+    this.pauses.forEach(clearTimeout);
+    this.pauses.clear();
+    this.flush();
+  }
+
+  /** Send the next message of each conversation that has none on its way, and doesn't wait to try again. */
   flush() {
     if (this.store.state.connection !== "online") return;
     for (const unsent of this.#next()) void this.#send(unsent);
@@ -45,7 +56,7 @@ export class Outbox {
     const waiting = this.store.state.unsent.filter((unsent) => unsent.problem === null);
     // Of several entries with one key a Map keeps the last: with the list reversed, that is the oldest message.
     const oldest = new Map(waiting.reverse().map((unsent) => [unsent.handoff_id, unsent]));
-    return [...oldest.values()].filter((unsent) => !this.sending.has(unsent.handoff_id));
+    return [...oldest.values()].filter(({ handoff_id }) => !this.sending.has(handoff_id) && !this.pauses.has(handoff_id));
   }
 
   /** @param {Unsent} unsent */
@@ -55,7 +66,7 @@ export class Outbox {
     const answer = failed ?? (await this.#deliver(id));
     this.sending.delete(handoff_id);
     if (answer.ok) this.#stored(id, handoff_id, answer);
-    else if (RETRY_LATER.has(answer.code ?? "")) return void setTimeout(() => this.flush(), RETRY_AFTER);
+    else if (RETRY_LATER.has(answer.code ?? "")) this.#pause(id, handoff_id, failed !== null);
     else this.#rejected(id, answer);
     this.flush();
   }
@@ -65,21 +76,31 @@ export class Outbox {
     for (let unsent = this.#find(id); unsent; unsent = this.#find(id)) {
       const part = unsent.parts.find(isToUpload);
       if (!part) return null;
+      this.store.dispatch({ type: "message delayed", id, delayed: false });
       const answer = await this.upload(unsent.handoff_id, part);
-      if (!answer.ok) return this.#failed(part.key, answer);
-      this.failures.delete(part.key);
+      if (!answer.ok) return answer;
+      this.failures.delete(id);
       this.store.dispatch({ type: "file stored", id, key: part.key, media: answer.media });
     }
     return null;
   }
 
-  /** @param {string} key @param {Answer} answer @returns {Answer} */
-  #failed(key, answer) {
-    const failures = RETRY_LATER.has(answer.code ?? "") ? (this.failures.get(key) ?? 0) + 1 : MOST_UPLOADS;
-    this.failures.set(key, failures);
-    if (failures < MOST_UPLOADS) return answer;
-    this.failures.delete(key);
-    return { ...answer, code: "failed" };
+  /**
+   * Try again in a while.
+   *
+   * @param {string} id
+   * @param {string} handoff_id
+   * @param {boolean} isUpload
+   */
+  #pause(id, handoff_id, isUpload) {
+    const failures = isUpload ? (this.failures.get(id) ?? 0) : 0;
+    if (isUpload) this.failures.set(id, failures + 1);
+    if (isUpload) this.store.dispatch({ type: "message delayed", id, delayed: true });
+    const again = () => {
+      this.pauses.delete(handoff_id);
+      this.flush();
+    };
+    this.pauses.set(handoff_id, setTimeout(again, Math.min(LONGEST_PAUSE, RETRY_AFTER * 2 ** failures)));
   }
 
   /** @param {string} id @returns {Promise<Answer>} */

@@ -11,6 +11,7 @@
 import { isToFollowUp, moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
 import { kindOf } from "./parts.js";
 import { PersistentMap } from "./persistent-map.js";
+import { unreadCount } from "./selectors.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").DeskEvent} DeskEvent */
@@ -39,6 +40,7 @@ export function initialState(saved = {}) {
     seen: new Map(),
     typing: new PersistentMap(),
     unsent: [],
+    returned: null,
     attached: new PersistentMap(),
     uploads: new PersistentMap(),
     selected: null,
@@ -107,6 +109,8 @@ const steps = {
   "file stored": withStored,
   "message rejected": (state, { id, problem }) => withProblem(state, id, problem),
   "message retried": (state, { id }) => withProblem(state, id, null),
+  "message delayed": withDelay,
+  "words returned": (state, { handoff_id, text }) => ({ ...state, returned: { handoff_id, text } }),
   "message removed": withoutUnsent,
 };
 
@@ -117,7 +121,7 @@ function wasOnline({ connection }) {
 
 /**
  * Replace all conversations by those that the server has, after a connect. Only the open one stays, so that it doesn't vanish
- * under the agent's eyes when it ended meanwhile.
+ * under the agent's eyes when it ended meanwhile, and those that have ended unread.
  *
  * @param {State} state
  * @param {DeskEvent} event
@@ -126,7 +130,8 @@ function wasOnline({ connection }) {
 function replaceAll(state, { queue, mine, others, messages = [], follow_ups = [], ...ready }) {
   const { me, departments, outcomes, largest_file } = ready;
   const open = state.selected ? state.summaries.get(state.selected) : undefined;
-  const listed = [open ? [open] : [], queue, mine, others, messages, follow_ups].flat();
+  const unread = state.me?.id === me.id ? state.lists.mine.filter((one) => one.unread) : [];
+  const listed = [open ? [open] : [], unread, queue, mine, others, messages, follow_ups].flat();
   const all = new Map(listed.map((one) => [one.handoff_id, one]));
   /** @param {[string, unknown]} entry */
   const stays = ([id]) => all.has(id) || id === state.selected;
@@ -165,6 +170,12 @@ function isOver(summary) {
   return summary.state === "ended" && !isToFollowUp(summary);
 }
 
+/** Whether this agent's conversation has ended, by nobody's choice at a desk, with messages that the agent hasn't seen. @param {State} state @param {Summary} summary */
+function isUnread(state, { handoff_id, state: is, agent, ended }) {
+  const isTheirs = is === "ended" && agent !== null && agent.id === state.me?.id;
+  return isTheirs && !state.outcomes.includes(ended?.outcome ?? "") && unreadCount(state, handoff_id) > 0;
+}
+
 /**
  * Select a conversation. The one that was open before is removed if it has ended.
  *
@@ -185,11 +196,13 @@ function withSelected(state, { handoff_id }) {
  */
 function withSummary(state, summary) {
   const id = summary.handoff_id;
-  if (isOver(summary) && state.selected !== id) return withoutConversation(state, id);
+  const unread = isUnread(state, summary);
+  if (isOver(summary) && state.selected !== id && !unread) return withoutConversation(state, id);
+  const after = unread ? { ...summary, unread } : summary;
   return {
     ...state,
-    summaries: state.summaries.with(id, summary),
-    lists: moveConversation(state.lists, state.me, state.summaries.get(id), summary),
+    summaries: state.summaries.with(id, after),
+    lists: moveConversation(state.lists, state.me, state.summaries.get(id), after),
   };
 }
 
@@ -237,9 +250,9 @@ function withoutTrace(state, id) {
 function withConversation(state, conversation) {
   const { contact, note, transcript, transcript_follows, bot, messages, ...summary } = conversation;
   const id = summary.handoff_id;
-  if (isOver(summary) && state.selected !== id) return withoutConversation(state, id);
-  const details = state.details.with(id, { contact, note, transcript, transcript_follows, bot });
-  return withMessages({ ...withSummary(state, summary), details }, id, messages);
+  const known = withSummary(withMessages(state, id, messages), summary);
+  if (!known.summaries.has(id)) return known;
+  return { ...known, details: known.details.with(id, { contact, note, transcript, transcript_follows, bot }) };
 }
 
 /**
@@ -342,7 +355,10 @@ function withSeen(state, { handoff_id }) {
  */
 function withSeenElsewhere(state, { seen: theirs }) {
   const news = [...theirs].filter(([id, seq]) => seq > (state.seen.get(id) ?? 0));
-  return news.length ? { ...state, seen: new Map([...state.seen, ...news]) } : state;
+  if (!news.length) return state;
+  const after = { ...state, seen: new Map([...state.seen, ...news]) };
+  const read = state.lists.mine.filter((one) => one.unread && one.handoff_id !== state.selected && !isUnread(after, one));
+  return read.reduce((left, { handoff_id }) => withoutConversation(left, handoff_id), after);
 }
 
 /**
@@ -353,6 +369,13 @@ function withSeenElsewhere(state, { seen: theirs }) {
  */
 function withProblem(state, id, problem) {
   return { ...state, unsent: state.unsent.map((unsent) => (unsent.id === id ? { ...unsent, problem } : unsent)) };
+}
+
+/** Note whether a message waits before its files are uploaded again. @param {State} state @param {DeskEvent} event @returns {State} */
+function withDelay(state, { id, delayed }) {
+  const before = state.unsent.find((unsent) => unsent.id === id);
+  if (!before || (before.delayed ?? false) === delayed) return state;
+  return { ...state, unsent: state.unsent.map((unsent) => (unsent === before ? { ...before, delayed } : unsent)) };
 }
 
 /**

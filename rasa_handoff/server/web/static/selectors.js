@@ -96,6 +96,11 @@ export function unreadCount(state, id) {
   return count;
 }
 
+/** The ids of this agent's conversations with messages that they haven't seen. @param {State} state */
+export function unreadConversations(state) {
+  return state.lists.mine.map(({ handoff_id }) => handoff_id).filter((id) => unreadCount(state, id));
+}
+
 /**
  * Count what this agent hasn't seen of a message that was left. Often only the last message of its conversation is known here.
  *
@@ -120,7 +125,7 @@ export function lastMessage(state, summary) {
 
 /** Count the conversations and left messages that this agent should look at. @param {State} state */
 export function attentionCount(state) {
-  const unread = state.lists.mine.filter((summary) => unreadCount(state, summary.handoff_id));
+  const unread = unreadConversations(state);
   const left = state.lists.left.filter((summary) => unreadLeftCount(state, summary));
   return state.lists.queue.length + unread.length + left.length;
 }

@@ -37,7 +37,7 @@
  *   channel: {name: string, push: boolean, presentation?: Presentation | null}, queued_at: number, assigned_at: number | null,
  *   ahead: boolean, reminders: number, customer_is_away: boolean, last: Message | null, words: string | null,
  *   ended: {outcome: string | null, note: string | null, at: number,
- *   followed_up?: boolean} | null}} Summary
+ *   followed_up?: boolean} | null, unread?: boolean}} Summary `unread`: ours, of one that has ended and waits to be read
  * @typedef {{contact: Contact, note: string | null, transcript: Line[],
  *   transcript_follows: boolean, bot: BotState}} Details
  * @typedef {Summary & Details & {messages: Message[]}} Conversation
@@ -50,9 +50,9 @@
  * A part of a message that the server doesn't have yet, and its agent. `key`: ours; that of a file in `file-storage.js` too.
  * @typedef {Part & {key: string, agent?: string}} UnsentPart
  * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way. `parts`: as of
- * Message, but what of its files has no id is still to be uploaded.
+ * Message, but what of its files has no id is still to be uploaded; `delayed`: that has failed, and is tried again in a while.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,
- *   problem: string | null, parts: UnsentPart[]}} Unsent
+ *   problem: string | null, parts: UnsentPart[], delayed?: boolean}} Unsent
  * A passing message to the agent. `handoff_id`: the conversation it is about, to be opened from it.
  * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Toast
  * The conversations of each list, in its order.
@@ -72,12 +72,13 @@
  * @property {Department[]} departments
  * @property {string[]} outcomes
  * @property {PersistentMap<Summary>} summaries every conversation the desk knows, by handoff_id
- * @property {Lists} lists the same in the lists of the left column; of ended ones only those to be followed up
+ * @property {Lists} lists the same in the lists of the left column; of ended ones only those to be followed up, or read
  * @property {PersistentMap<Details>} details what opening a conversation adds
  * @property {PersistentMap<Message[]>} messages in order of seq
  * @property {Map<string, number>} seen the largest seq this agent has seen, the conversation seen last at the end
  * @property {PersistentMap<boolean>} typing customers who are typing
  * @property {Unsent[]} unsent
+ * @property {{handoff_id: string, text: string} | null} returned the words of a message that the agent has taken back
  * @property {number | null | undefined} largestFile bytes of the largest file that may be sent; null if none may be
  * @property {PersistentMap<UnsentPart[]>} attached what goes with the next message of a conversation
  * @property {PersistentMap<number>} uploads how much of each file on its way is sent, 0 to 1, by key

@@ -1,5 +1,6 @@
 // @ts-check
 import { el, sendCommand } from "../dom.js";
+import { isolate } from "../text-direction.js";
 import { FormField, select } from "./form-field.js";
 import { ModalDialog } from "./modal-dialog.js";
 
@@ -93,7 +94,14 @@ export class ChoicesDialog extends ModalDialog {
 function problemOf(titles, count, needed) {
   if (needed && !count) return "Write the title of a button.";
   if (count > MOST_BUTTONS) return `${MOST_BUTTONS} buttons are the most.`;
-  return titles.some((title) => title.length > LONGEST_TITLE) ? `A title has at most ${LONGEST_TITLE} characters.` : null;
+  if (titles.some((title) => title.length > LONGEST_TITLE)) return `A title has at most ${LONGEST_TITLE} characters.`;
+  const twice = titles.find((title, place) => title && titles.some((other, at) => at < place && sameTitle(title, other)));
+  return twice === undefined ? null : `“${isolate(twice)}” is there twice: the answer wouldn't say which of them it is.`;
+}
+
+/** Whether two titles are one to who answers by typing it. @param {string} title @param {string} other */
+function sameTitle(title, other) {
+  return title.toLowerCase() === other.toLowerCase();
 }
 
 /** @param {string} testid */

@@ -241,7 +241,8 @@ export class MyConversations extends ConversationList {
   /** @param {State} state @param {Summary} summary */
   describe(state, summary) {
     if (state.typing.get(summary.handoff_id)) return "is typing…";
-    return stripDirectionControls(lastMessage(state, summary)?.text ?? summary.reason ?? "");
+    const text = stripDirectionControls(lastMessage(state, summary)?.text ?? summary.reason ?? "");
+    return summary.state === "ended" ? `Ended · ${text}` : text;
   }
 
   /** @param {State} state @param {Summary} summary */

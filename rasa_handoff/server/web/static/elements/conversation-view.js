@@ -1,6 +1,7 @@
 // @ts-check
 import { el, setAttribute, setText } from "../dom.js";
 import { clockTime, readable } from "../formatting.js";
+import { MessageScroller } from "../message-scroller.js";
 import { isMine, isOnline, selectedConversation } from "../selectors.js";
 import { isolate } from "../text-direction.js";
 import { ConversationHead } from "./conversation-head.js";
@@ -10,8 +11,6 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
 
-/** Pixels from the end within which the list still follows new messages. */
-const NEAR_END = 120;
 const LOG = {
   id: "log",
   role: "log",
@@ -53,16 +52,14 @@ export class ConversationView extends View {
   );
   /** @type {string | null} */
   #shown = null;
-  #staysAtEnd = true;
+  #news = el("button", { type: "button", class: "new-messages", "data-testid": "new-messages", hidden: true }, "New messages");
+  #end = new MessageScroller(this.#scroller, this.#news);
+  /** The newest message that is shown, and the agent's own that was written last. @type {{seq: number, own: string | undefined} | null} */
+  #newest = null;
 
   connectedCallback() {
     this.dataset.testid = "conversation";
-    this.append(this.#empty, this.#head.element, this.#scroller);
-    this.#scroller.addEventListener("scroll", () => (this.#staysAtEnd = this.#isAtEnd()));
-    // A keyboard on a phone, or a growing composer, takes room away.
-    new ResizeObserver(() => this.#scrollToEnd()).observe(this.#scroller);
-    // A picture is higher when it has come; loading doesn't bubble.
-    this.#scroller.addEventListener("load", () => this.#scrollToEnd(), { capture: true });
+    this.append(this.#empty, this.#head.element, this.#scroller, this.#news);
   }
 
   /** @param {State} state */
@@ -86,7 +83,8 @@ export class ConversationView extends View {
   /** @param {Summary | null} summary */
   #changeOver(summary) {
     this.#shown = summary?.handoff_id ?? null;
-    this.#staysAtEnd = true;
+    this.#newest = null;
+    this.#end.toEnd();
     for (const list of [this.#transcript, this.#live, this.#unsent]) list.clear();
   }
 
@@ -102,17 +100,18 @@ export class ConversationView extends View {
     this.#typing.hidden = !(state.typing.get(summary.handoff_id) && isMine(state, summary));
     setText(this.#typing, `${isolate(summary.title)} is typing…`);
     this.#drawEnd(summary);
-    this.#scrollToEnd();
+    this.#scroll(state, summary.handoff_id);
   }
 
-  /** Scroll to the end, unless the agent has gone back to read. */
-  #scrollToEnd() {
-    if (this.#staysAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-  }
-
-  #isAtEnd() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END;
+  /** Show the agent's own new message; of another's say that it is there, if the agent has gone back to read. @param {State} state @param {string} id */
+  #scroll(state, id) {
+    const last = state.messages.get(id)?.at(-1);
+    const own = state.unsent.findLast((one) => one.handoff_id === id)?.id ?? this.#newest?.own;
+    const before = this.#newest;
+    this.#newest = { seq: last?.seq ?? 0, own };
+    if (before && own !== before.own) this.#end.toEnd();
+    else if (before && last && last.seq > before.seq && last.speaker !== "agent") this.#end.announce();
+    else this.#end.follow();
   }
 
   /**

@@ -15,6 +15,9 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").Presentation} Presentation */
 /** @typedef {import("../types.js").UnsentPart} UnsentPart */
 
+/** Of one message, as the server takes it. */
+const LONGEST_TEXT = 20_000;
+
 /** Where the agent writes; for a conversation that isn't theirs, what they can do instead. */
 export class MessageComposer extends View {
   #label = el("label", { for: "composer", class: "hidden" });
@@ -73,6 +76,8 @@ export class MessageComposer extends View {
   #agent = undefined;
   /** What goes with the message. @type {readonly UnsentPart[]} */
   #parts = [];
+  /** The last words that were given back. @type {State["returned"]} */
+  #returned = null;
   #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoffId, on }));
 
   connectedCallback() {
@@ -106,7 +111,7 @@ export class MessageComposer extends View {
   /** @param {State} state */
   inputs(state) {
     const attached = state.selected ? state.attached.get(state.selected) : undefined;
-    return [selectedConversation(state), state.connection, state.me, attached];
+    return [selectedConversation(state), state.connection, state.me, attached, state.returned];
   }
 
   /** @param {State} state */
@@ -115,12 +120,13 @@ export class MessageComposer extends View {
     this.hidden = summary === null;
     const own = summary !== null && mayAnswer(state, summary);
     const isAnother = this.#changeOver(summary, state.me?.id, own);
+    this.#takeBack(state.returned);
     this.#form.hidden = !own;
     this.#instead.hidden = own;
     if (summary) this.#drawTexts(state, summary);
     this.#parts = state.attached.get(summary?.handoff_id ?? "") ?? [];
     this.#attached.render(this.#handoffId, this.#parts);
-    setText(this.#problem, "");
+    this.#warnIfTooLong(this.#field.value.trim());
     this.#presentation = summary?.channel.presentation;
     this.#showHints();
     if (isAnother) this.#grow(); // not before it is shown: what is hidden has no height
@@ -146,6 +152,16 @@ export class MessageComposer extends View {
       this.#field.value = id ? loadDraft(id, agent) : "";
     }
     return isAnother;
+  }
+
+  /** Put the words of a message that the agent has taken back above those in the field. @param {State["returned"]} returned */
+  #takeBack(returned) {
+    if (!returned || returned === this.#returned || returned.handoff_id !== this.#handoffId) return;
+    this.#returned = returned;
+    this.#field.value = [returned.text, this.#field.value].filter(Boolean).join("\n");
+    saveDraft(returned.handoff_id, this.#agent, this.#field.value);
+    this.#grow();
+    this.#field.focus();
   }
 
   /**
@@ -174,6 +190,7 @@ export class MessageComposer extends View {
   #submit() {
     const text = this.#field.value.trim();
     if ((!text && !this.#parts.length) || !this.#handoffId) return;
+    if (this.#warnIfTooLong(text)) return this.#field.focus();
     if (!text && this.#parts.some(({ type }) => type === "buttons")) {
       setText(this.#problem, "Write what the customer is to choose from: buttons go with a question.");
       return this.#field.focus();
@@ -189,11 +206,20 @@ export class MessageComposer extends View {
 
   #typed() {
     if (!this.#handoffId) return;
-    setText(this.#problem, "");
+    this.#warnIfTooLong(this.#field.value.trim());
     saveDraft(this.#handoffId, this.#agent, this.#field.value);
     this.#grow();
     this.#showHints();
     this.#typing.keyPressed();
+  }
+
+  /** Return whether a text is too long for one message, and say so. @param {string} text */
+  #warnIfTooLong(text) {
+    const length = [...text].length;
+    const isTooLong = length > LONGEST_TEXT;
+    const [most, here] = [LONGEST_TEXT, length].map((number) => number.toLocaleString());
+    setText(this.#problem, isTooLong ? `That's too long: a message has at most ${most} characters, this one has ${here}. Please send it in parts.` : "");
+    return isTooLong;
   }
 
   /** Say what the channel makes of the message as it is now; only what is new is read out. */

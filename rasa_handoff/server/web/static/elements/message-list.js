@@ -150,7 +150,7 @@ export class UnsentList extends MessageList {
       { class: "line unsent", "data-testid": "unsent", "data-speaker": "agent", "data-id": id },
       ...(parts.length ? unsentElements(parts) : partElements({ text })),
       el("p", { class: "status" }),
-      el("p", { class: "uploading" }, progress, button("cancel-upload", "Cancel", "discard message")),
+      el("p", { class: "uploading" }, progress, button("cancel-upload", "Cancel", "cancel message")),
       el(
         "p",
         { class: "choice" },
@@ -162,7 +162,7 @@ export class UnsentList extends MessageList {
 
   /** @param {HTMLElement} element @param {Unsent} unsent @param {Context} context */
   update(element, unsent, { online, uploads }) {
-    const { problem } = unsent;
+    const { problem, delayed } = unsent;
     const share = uploadedShare(unsent, uploads);
     const status = inside(element, ".status");
     setAttribute(status, "data-status", problem === null ? "sending" : "failed");
@@ -171,6 +171,7 @@ export class UnsentList extends MessageList {
     setAttribute(inside(element, "progress"), "value", share ?? 0);
     if (problem !== null) setText(status, `Not sent: ${isolate(problem)}`);
     else if (!online) setText(status, "Kept, and sent when the connection is back");
+    else if (delayed) setText(status, "Not uploaded yet: it is tried again by itself");
     else setText(status, share === null ? "Sending…" : "Uploading…");
   }
 }
