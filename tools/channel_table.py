@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rasa_handoff.protocol.channel_capabilities import (  # noqa: E402
+    LEAST_OF_OWN,
     MB,
+    OWN,
     ROWS,
     ChannelCapabilities,
     Length,
@@ -75,10 +77,18 @@ COLUMNS = (
 )
 
 
+def _cell(column: Column, able: ChannelCapabilities) -> str:
+    """Return a cell; of a channel of one's own, what it depends on."""
+    most, least = column.cell(able), column.cell(LEAST_OF_OWN)
+    if able is not OWN or most in (NONE, least):
+        return most
+    return f"as its class can: {most}, else {least}"
+
+
 def table() -> str:
     """Return the table, a row for each channel."""
     lines = [f"| channel | {' | '.join(one.heading for one in COLUMNS)} |", f"| --- |{' --- |' * len(COLUMNS)}"]
-    lines += [f"| {able.name} | {' | '.join(one.cell(able) for one in COLUMNS)} |" for able in ROWS]
+    lines += [f"| {able.name} | {' | '.join(_cell(one, able) for one in COLUMNS)} |" for able in ROWS]
     return "\n".join(lines)
 
 

@@ -1,20 +1,18 @@
 """What the desk is told of a customer's channel: what it makes of an agent's message (``Presentation`` in protocol/values.py).
 
-It says what ``channel_messages.py`` will do. Of a channel of the project's own only its running output tells that, so nothing is
-said of one.
+It says what ``channel_messages.py`` will do.
 """
 
-from rasa_handoff.protocol.channel_capabilities import OWN, ChannelCapabilities, Takes, Unit
+from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, Takes, Unit
 from rasa_handoff.protocol.values import Presentation
 
 
-def presentation_of(able: ChannelCapabilities, reached: bool) -> Presentation | None:
-    """Return what the desk is told; None for a channel of the project's own.
+def presentation_of(able: ChannelCapabilities, reached: bool) -> Presentation:
+    """Return what the desk is told.
 
-    ``reached``: whether the files that this side keeps have an address for the channel's customers.
+    ``able``: what the channel can do; one of the project's own, as its output tells. ``reached``: whether the files that this
+    side keeps have an address for the channel's customers.
     """
-    if able.name == OWN.name:
-        return None
     longest = able.longest_text
     return Presentation(
         name=able.name,

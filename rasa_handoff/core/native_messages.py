@@ -5,7 +5,7 @@ only, Facebook's drops a fourth button and gives quick replies no type, those fo
 understands, Telegram's shows a file as its address, socketio's gives a card's list as a single card. So what reaches them here is
 what they pass on unchanged. A front end of the project's own gets its payload as it is (:data:`PAYLOAD`).
 
-JSON of an agent's goes to such front ends only: to a vendor it could name another recipient.
+JSON that a desk sends goes to such front ends only: to a vendor it could name another recipient.
 """
 
 import mimetypes

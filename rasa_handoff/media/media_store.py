@@ -17,7 +17,7 @@ from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.store.sqlite import file_of
 
 MEDIA_ID: Final = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
-"""An opaque name: at least 128 random bits, and safe in a path and an address."""
+"""An opaque name, safe in a path and an address: random, or a digest of what names the file elsewhere. It alone opens nothing."""
 PIECE: Final = 65_536
 """Bytes that are read or written at once."""
 LEFT_BEHIND: Final = 3_600.0

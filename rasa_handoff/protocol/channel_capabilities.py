@@ -162,8 +162,10 @@ WHATSAPP: Final = ChannelCapabilities(
 OWN: Final = ChannelCapabilities(
     name="a channel of your own", arrival=Arrives.PUSHED, paragraphs=False, own_client=True
 )
-"""One that defines ``get_output_channel``; what its output class doesn't define is sent as Rasa does it, in words."""
+"""One that defines ``get_output_channel``, and whose output class defines all that Rasa's outputs may."""
 OWN_THAT_FETCHES: Final = replace(OWN, arrival=Arrives.FETCHED, receipts=Receipts.ANSWERED, mailbox=True)
+LEAST_OF_OWN: Final = replace(OWN_THAT_FETCHES, images=Takes.LINK, files=Takes.LINK, buttons=ShownButtons.NUMBERED)
+"""One whose classes define nothing of that."""
 
 STOCK: Final = (
     _in_pages("socketio", Arrives.PAGE, Receipts.READ),

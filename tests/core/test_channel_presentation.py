@@ -4,7 +4,7 @@ import pytest
 
 from rasa_handoff.core.channel_messages import pieces_of
 from rasa_handoff.core.channel_presentation import presentation_of
-from rasa_handoff.protocol.channel_capabilities import OWN, STOCK, WHATSAPP, ChannelCapabilities
+from rasa_handoff.protocol.channel_capabilities import ROWS, ChannelCapabilities
 from rasa_handoff.protocol.message_parts import (
     AnyPart,
     ButtonsPart,
@@ -14,16 +14,8 @@ from rasa_handoff.protocol.message_parts import (
     MessageButton,
     TextPart,
 )
-from rasa_handoff.protocol.values import Presentation
 
-ROWS = (*STOCK, WHATSAPP)
 ADDRESS = "https://bot.example.org/media/1"
-
-
-def presented(able: ChannelCapabilities, reached: bool = True) -> Presentation:
-    found = presentation_of(able, reached)
-    assert found is not None
-    return found
 
 
 def becomes(able: ChannelCapabilities, part: AnyPart, address: str | None) -> str:
@@ -39,7 +31,7 @@ def becomes(able: ChannelCapabilities, part: AnyPart, address: str | None) -> st
 @pytest.mark.parametrize("address", [ADDRESS, "/media/1", None])
 def test_pictures_and_files_are_told_as_they_are_sent(able: ChannelCapabilities, address: str | None):
     reached = address == ADDRESS or (address is not None and able.own_client)
-    shown = presented(able, reached)
+    shown = presentation_of(able, reached)
     image = ImagePart(media=Media(id="1", name="a.png", type="image/png", size=1))
     file = FilePart(media=Media(id="1", name="a.pdf", type="application/pdf", size=1))
     assert becomes(able, image, address) == shown.images
@@ -58,7 +50,7 @@ def _of_size(part: ImagePart, size: int) -> ImagePart:
 
 @pytest.mark.parametrize("able", ROWS, ids=lambda able: able.name)
 def test_buttons_are_told_as_they_are_sent(able: ChannelCapabilities):
-    shown = presented(able)
+    shown = presentation_of(able, True)
 
     def are_numbered(count: int, length: int = 1) -> bool:
         buttons = tuple(MessageButton(title=str(number).ljust(length, "x")) for number in range(count))
@@ -77,7 +69,7 @@ def test_buttons_are_told_as_they_are_sent(able: ChannelCapabilities):
 @pytest.mark.parametrize("able", [one for one in ROWS if one.longest_text], ids=lambda able: able.name)
 @pytest.mark.parametrize("letter", ["x", "é", "😀"])
 def test_a_text_is_cut_where_the_desk_says(able: ChannelCapabilities, letter: str):
-    shown = presented(able)
+    shown = presentation_of(able, True)
     assert shown.longest_text is not None
     size = len(letter.encode()) if shown.in_bytes else len(letter.encode("utf-16-le")) // 2
     fitting = letter * (shown.longest_text // size)
@@ -87,8 +79,4 @@ def test_a_text_is_cut_where_the_desk_says(able: ChannelCapabilities, letter: st
 
 @pytest.mark.parametrize("able", ROWS, ids=lambda able: able.name)
 def test_paragraphs_are_told(able: ChannelCapabilities):
-    assert (len(pieces_of([TextPart(text="One\n\nTwo")], able)) == 2) is presented(able).paragraphs
-
-
-def test_of_a_channel_of_the_projects_own_nothing_is_said():
-    assert presentation_of(OWN, True) is None
+    assert (len(pieces_of([TextPart(text="One\n\nTwo")], able)) == 2) is presentation_of(able, True).paragraphs

@@ -13,6 +13,7 @@ method                    channels
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -30,11 +31,17 @@ from rasa_handoff.channel.compat.vendor_errors import (
 )
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.outbound.blocking_calls import BlockingCalls
-from rasa_handoff.channel.outbound.fitting import PARTS, fitted
+from rasa_handoff.channel.outbound.fitting import PARTS, able_by, fitted
 from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.core.channel_messages import AddressOf, Piece, address_elsewhere
 from rasa_handoff.core.native_messages import ChannelMessage
-from rasa_handoff.protocol.channel_capabilities import ChannelCapabilities, Length, capabilities_of
+from rasa_handoff.protocol.channel_capabilities import (
+    OWN,
+    ChannelCapabilities,
+    Length,
+    capabilities_of,
+    for_recipient,
+)
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.message_parts import ButtonsPart, CardPart
@@ -80,6 +87,17 @@ class DeliveryMethod:
     def push(self) -> bool:
         """Whether a message can be delivered at any time."""
         return self.capabilities.push
+
+    def able_for(self, conversation_id: str, output: OutputChannel) -> ChannelCapabilities:
+        """Return what the channel can do for this customer. ``output``: of their last turn.
+
+        A channel of a project's own that pushes does so by an output that it makes itself, which may be another one.
+        """
+        able = for_recipient(self.capabilities, conversation_id)
+        if able is OWN:
+            with contextlib.suppress(Exception):  # a message that needs it will say so
+                output = self.channel.get_output_channel() or output
+        return able_by(output, able)
 
     def has_page(self, conversation_id: str) -> bool:
         """Return whether a page of the customer is connected to this process."""

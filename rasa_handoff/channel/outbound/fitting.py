@@ -9,7 +9,7 @@ from rasa.core.channels.socketio import SocketIOOutput
 
 from rasa_handoff.core.channel_messages import AddressOf, Escape, Piece, pieces_of, pieces_of_notice
 from rasa_handoff.core.native_messages import PAGES, ChannelMessage
-from rasa_handoff.protocol.channel_capabilities import OWN, ChannelCapabilities, ShownButtons, Takes, for_recipient
+from rasa_handoff.protocol.channel_capabilities import LEAST_OF_OWN, OWN, ChannelCapabilities, for_recipient
 from rasa_handoff.protocol.message_parts import AnyPart
 
 PARTS: Final = "handoff_said"
@@ -29,7 +29,7 @@ def fitted(
     if PARTS not in message:
         return [Piece(_copy(message))]
     parts: Iterable[AnyPart] | None = message[PARTS]
-    able = _able(output, for_recipient(able, conversation_id))
+    able = able_by(output, for_recipient(able, conversation_id))
     if parts is not None:
         return pieces_of(parts, able, address_of, escape)
     notice = _copy({key: value for key, value in message.items() if key != PARTS})
@@ -40,20 +40,20 @@ def fitted_question(
     output: OutputChannel, able: ChannelCapabilities, conversation_id: str, message: ChannelMessage
 ) -> list[ChannelMessage]:
     """Return a question of ours that is asked in a turn of the bot's as the messages of its channel."""
-    pieces = pieces_of_notice(_copy(message), _able(output, for_recipient(able, conversation_id)))
+    pieces = pieces_of_notice(_copy(message), able_by(output, for_recipient(able, conversation_id)))
     return [piece.message for piece in pieces]
 
 
-def _able(output: OutputChannel, able: ChannelCapabilities) -> ChannelCapabilities:
+def able_by(output: OutputChannel, able: ChannelCapabilities) -> ChannelCapabilities:
     """Return what an output of a project's own can do: what it leaves to Rasa's base class is said in words there."""
     if able.name in PAGES and not isinstance(output, CollectingOutputChannel | SocketIOOutput):
         able = replace(OWN, arrival=able.arrival, receipts=able.receipts)
     if able.name != OWN.name:
         return able
     own: dict[str, Any] = {
-        "images": Takes.NATIVE if _defines(output, "send_image_url") else Takes.LINK,
-        "files": Takes.NATIVE if _defines(output, "send_attachment") else Takes.LINK,
-        "buttons": ShownButtons.NATIVE if _defines(output, "send_text_with_buttons") else ShownButtons.NUMBERED,
+        "images": (OWN if _defines(output, "send_image_url") else LEAST_OF_OWN).images,
+        "files": (OWN if _defines(output, "send_attachment") else LEAST_OF_OWN).files,
+        "buttons": (OWN if _defines(output, "send_text_with_buttons") else LEAST_OF_OWN).buttons,
     }
     return replace(able, **own)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rasa.core.channels.channel import UserMessage
+from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.shared.core.constants import DEFAULT_CATEGORICAL_SLOT_VALUE
 from rasa.shared.core.trackers import DialogueStateTracker
 
@@ -18,7 +18,6 @@ from rasa_handoff.core.channel_presentation import presentation_of
 from rasa_handoff.core.fitting_offer import fitting
 from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.protocol import events, names
-from rasa_handoff.protocol.channel_capabilities import for_recipient
 from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -62,6 +61,7 @@ class HandoffOffers:
         transcript and the bot's knowledge.
         """
         output = message.output_channel
+        its_channel = self._channel(conversation_id, channel, output)
         try:
             if not await self.write_unsaved(conversation_id):
                 raise Unreachable("The last turn isn't in the tracker yet.")
@@ -71,8 +71,8 @@ class HandoffOffers:
             log.warning(
                 "The transcript of %s can't be read now, and follows later: %s", short_id(conversation_id), problem
             )
-            return self._without_transcript(conversation_id, channel, request, message)
-        offer = self._offer(tracker, _without_last_answers(happened) if form else happened, channel, request)
+            return self._without_transcript(its_channel, conversation_id, request, message)
+        offer = self._offer(tracker, _without_last_answers(happened) if form else happened, its_channel, request)
         return events.HandoffRequested(
             conversation_id=conversation_id,
             handoff_id=offer.handoff_id,
@@ -115,7 +115,7 @@ class HandoffOffers:
         return not await has_kept_turn(self._relay, conversation_id)
 
     def _without_transcript(
-        self, conversation_id: str, channel: str, request: HandoffRequest, message: UserMessage
+        self, channel: Channel, conversation_id: str, request: HandoffRequest, message: UserMessage
     ) -> events.TranscriptAwaited:
         requested = self._requested(conversation_id, channel, request)
         offer = fitting(msgspec.structs.replace(requested, transcript_follows=True))
@@ -124,7 +124,7 @@ class HandoffOffers:
             handoff_id=offer.handoff_id,
             offer=offer,
             leaving_word=self._settings.leaving_word(offer.language),
-            return_data=self._delivery_methods[channel].return_data(message.output_channel),
+            return_data=self._delivery_methods[channel.name].return_data(message.output_channel),
             message_id=message.message_id,
         )
 
@@ -132,8 +132,10 @@ class HandoffOffers:
         self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None, with_options: WithOptions
     ) -> events.TranscriptRead:
         """Complete an offer that was made without the tracker, now that it can be read."""
-        channel, intents = offer.channel.name, self._settings.intents
-        happened = await with_options(channel, tracker.sender_id, [event.as_dict() for event in tracker.events])
+        intents = self._settings.intents
+        happened = await with_options(
+            offer.channel.name, tracker.sender_id, [event.as_dict() for event in tracker.events]
+        )
         before = up_to(message_id, happened)
         asked_in_form = tracker.active_loop is not None and intent_of(_last_nlu_result(before)) == intents.execute
         request = HandoffRequest(
@@ -147,7 +149,7 @@ class HandoffOffers:
         )
         completed_request = complete_request(request, _last_nlu_result(before), before, intents)
         completed_offer = self._offer(
-            tracker, _without_last_answers(happened) if asked_in_form else happened, channel, completed_request
+            tracker, _without_last_answers(happened) if asked_in_form else happened, offer.channel, completed_request
         )
         return events.TranscriptRead(
             conversation_id=tracker.sender_id,
@@ -161,7 +163,7 @@ class HandoffOffers:
         self,
         tracker: DialogueStateTracker,
         happened: Sequence[Mapping[str, Any]],
-        channel: str,
+        channel: Channel,
         request: HandoffRequest,
     ) -> Offer:
         slots = tracker.current_slot_values()
@@ -181,13 +183,13 @@ class HandoffOffers:
             )
         )
 
-    def _requested(self, conversation_id: str, channel: str, request: HandoffRequest) -> Offer:
+    def _requested(self, conversation_id: str, channel: Channel, request: HandoffRequest) -> Offer:
         """Return an offer with what is known without the tracker: the request and the settings."""
         return Offer(
             handoff_id=uuid.uuid4().hex,
             conversation_id=conversation_id,
             bot_id=self._settings.bot_id,
-            channel=self._channel(conversation_id, channel),
+            channel=channel,
             department=request.department,
             default_department=self._settings.default_department,
             agent=request.agent,
@@ -199,8 +201,8 @@ class HandoffOffers:
             bot=BotState(settable=self._settable()),
         )
 
-    def _channel(self, conversation_id: str, name: str) -> Channel:
-        able = for_recipient(self._delivery_methods[name].capabilities, conversation_id)
+    def _channel(self, conversation_id: str, name: str, output: OutputChannel) -> Channel:
+        able = self._delivery_methods[name].able_for(conversation_id, output)
         keeps_files = self._relay.media.library is not None
         reached = keeps_files and (self._settings.public_url is not None or able.own_client)
         return Channel(name=name, push=able.push, presentation=presentation_of(able, reached))

@@ -100,6 +100,7 @@ async def test_an_output_that_sends_texts_only_gets_texts(
     async with serve({bare: {"url": f"{vendors.url}/post/letters"}}, bot_id="bare") as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
         chat = await LiveChat(OWN, rasa, vendors, thandi).begin()
+        assert shown_at_desk(thandi, chat) == ("link", "link", "numbered")
         photo = ImagePart(media=Media(url="https://files/9/dent.jpg", name="dent.jpg"))
         invoice = FilePart(media=Media(url="https://files/9/a.pdf"))
         colours = ButtonsPart(buttons=(MessageButton(title="Red"), MessageButton(title="Blue")))
@@ -139,3 +140,20 @@ async def test_an_agents_button_is_an_answer_to_the_agent_whatever_it_sends(chat
         await chat.customer.say(pressed)
         await chat.agent_hears(title)
     assert chat.conversation.state is Control.LIVE
+
+
+def shown_at_desk(agent: ScriptedAgent, chat: LiveChat) -> tuple[str, str, str]:
+    """Return how the desk was told that pictures, files and buttons are shown."""
+    shown = agent.shown(chat.handoff_id)[0]["channel"]["presentation"]
+    return shown["images"], shown["files"], shown["buttons"]
+
+
+async def test_the_desk_is_told_what_a_channel_of_the_projects_own_can_do(
+    serve: Callable[..., RasaServer], vendors: Vendors, thandi: ScriptedAgent
+) -> None:
+    post = "tests.rasa.channels.own_channels.PostInput"
+    async with serve({post: {"url": f"{vendors.url}/post/letters"}}, bot_id="own") as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        chat = await LiveChat(OWN, rasa, vendors, thandi).begin()
+        assert shown_at_desk(thandi, chat) == ("native", "native", "native")
+        await chat.end()
