@@ -230,12 +230,13 @@ function onChangeElsewhere(sessionChanged) {
 /** Show a message. A repeated one isn't shown again, since `add` knows its id; the socket acknowledges both. @param {Uttered} message */
 function onMessage(message) {
   const { id, handoff_speaker } = message;
-  const { text, replies, media, cards } = contentOf(message);
+  const { text, replies, stay, media, cards } = contentOf(message);
   /** @type {Line} */
   const line = { id, who: "bot", text, at: Date.now() };
   onTyping(false);
   if (isSpeaker(handoff_speaker)) line.speaker = { kind: handoff_speaker.kind, name: handoff_speaker.name };
   if (replies.length) line.replies = replies;
+  if (stay) line.stay = true;
   if (media.length) line.media = media;
   if (cards.length) line.cards = cards;
   if (line.text || line.replies || line.media || line.cards) add(line);

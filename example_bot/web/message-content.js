@@ -8,7 +8,7 @@
 /** A picture or file. @typedef {{kind: Kind, src: string, name?: string, size?: number}} Media */
 /** What can be pressed: it sends its payload, else its title, or opens a page. @typedef {{title: string, payload?: string, url?: string}} Reply */
 /** @typedef {{title?: string, subtitle?: string, image?: string, replies: Reply[]}} Card */
-/** @typedef {{text: string, replies: Reply[], media: Media[], cards: Card[]}} Content */
+/** `stay`: the replies are there also once one is chosen. @typedef {{text: string, replies: Reply[], stay: boolean, media: Media[], cards: Card[]}} Content */
 /** What the customer sends beside words. @typedef {{type: "location", latitude: number, longitude: number}} SentPart */
 
 const KINDS = ["image", "audio", "video", "file"];
@@ -20,7 +20,7 @@ const DEGREES = /\[Location: [^\]]*?(-?\d{1,3}(?:\.\d+)?), (-?\d{1,3}(?:\.\d+)?)
  * @param {any} message as it came
  * @returns {Content}
  */
-export function contentOf({ text, quick_replies, buttons, attachment, custom } = {}) {
+export function contentOf({ text, quick_replies, buttons, attachment, custom, handoff_buttons_stay } = {}) {
   const payload = attachment?.payload;
   const media = mediaOf(attachment);
   const cards = media.length ? [] : cardsOf(payload);
@@ -30,7 +30,7 @@ export function contentOf({ text, quick_replies, buttons, attachment, custom } =
   // A file comes with its address as text too, for pages that show no files.
   const isAddress = media.some(({ src, kind }) => kind !== "image" && said.endsWith(src));
   const words = [isAddress ? "" : said, link].filter(Boolean).join("\n");
-  return { text: words, replies: repliesOf(quick_replies ?? buttons), media, cards };
+  return { text: words, replies: repliesOf(quick_replies ?? buttons), stay: handoff_buttons_stay === true, media, cards };
 }
 
 /** @param {any} attachment @returns {Media[]} */

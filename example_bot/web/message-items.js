@@ -15,9 +15,9 @@ import { t } from "./texts.js";
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `read` once a person has read it, `refused` if it won't be taken. `who` "bot" is the bot's
- * side: a `speaker` says that it is an agent, or a notice. `parts` and `files` (their ids) are what the customer sent beside words. `image` and `link` are of an older version of this page.
+ * side: a `speaker` says that it is an agent, or a notice. `stay`: its replies may be pressed again. `parts` and `files` (their ids) are what the customer sent beside words. `image` and `link` are of an older version of this page.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean, read?: boolean,
- *   refused?: boolean, replies?: Reply[], media?: Media[], cards?: Card[], parts?: SentPart[], files?: string[], image?: string, link?: string, speaker?: Speaker}} Line
+ *   refused?: boolean, replies?: Reply[], stay?: boolean, media?: Media[], cards?: Card[], parts?: SentPart[], files?: string[], image?: string, link?: string, speaker?: Speaker}} Line
  */
 
 /**
@@ -55,7 +55,7 @@ export function updateItem(item, line, open, connection) {
   const state = /** @type {HTMLElement} */ (item.querySelector(".when"));
   const text = stateText(line, connection);
   if (state.textContent !== text) state.textContent = text;
-  if (!open) item.querySelectorAll(".choices button").forEach((button) => button.remove());
+  if (!open && !line.stay) item.querySelectorAll(".choices button").forEach((button) => button.remove());
 }
 
 /**

@@ -88,7 +88,12 @@ def pieces_of_notice(message: ChannelMessage, able: ChannelCapabilities) -> list
             for one in (*message.get("buttons", ()), *message.get("quick_replies", ()))
         )
         asked = (ButtonsPart(buttons=buttons, quick="quick_replies" in message),) if buttons else ()
-        return pieces_of((TextPart(text=str(message.get("text") or "")), *asked), able)
+        composed = _Composition(able, address_elsewhere, str, is_notice=True)
+        composed.add(TextPart(text=str(message.get("text") or "")))
+        for part in asked:
+            composed.add(part)
+        composed.end()
+        return composed.pieces
     text = message.get("text")
     if not isinstance(text, str) or able.longest_text is None or able.longest_text.fits(text):
         return [Piece(message)]
@@ -112,12 +117,16 @@ def _fits(media: Media, largest: int | None) -> bool:
 class _Composition:
     """The messages that a message's parts become, one part after the other.
 
-    ``_said``: the words of the next one so far. ``_numbered``: how many choices there were.
+    ``_said``: the words of the next one so far. ``_numbered``: how many choices there were. ``_is_notice``: nobody has said
+    whether its buttons stay.
     """
 
-    def __init__(self, able: ChannelCapabilities, address_of: AddressOf, escape: Escape) -> None:
+    def __init__(
+        self, able: ChannelCapabilities, address_of: AddressOf, escape: Escape, is_notice: bool = False
+    ) -> None:
         self.pieces: list[Piece] = []
         self._able, self._address_of, self._escape = able, address_of, escape
+        self._is_notice = is_notice
         self._said: list[str] = []
         self._numbered = 0
 
@@ -149,7 +158,8 @@ class _Composition:
         self.pieces += [Piece({"text": self._escape(one)}) for one in first]
         message: ChannelMessage = {"text": self._escape(last)}
         if buttons:
-            message = buttons_message(self._able.name, message["text"], buttons, quick)
+            stays = None if self._is_notice and not quick else quick
+            message = buttons_message(self._able.name, message["text"], buttons, stays)
         self.pieces.append(Piece(message))
 
     def _texts(self, text: str) -> list[str]:

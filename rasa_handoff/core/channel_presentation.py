@@ -24,6 +24,8 @@ def presentation_of(able: ChannelCapabilities, reached: bool) -> Presentation:
         in_bytes=longest is not None and longest.unit is Unit.BYTES,
         most_buttons=able.most_buttons,
         longest_title=None if able.longest_title is None else able.longest_title.most,
+        most_staying=able.most_staying,
+        longest_above=able.longest_above,
         largest_image=able.largest_image,
         largest_file=able.largest_file,
         file_types=able.file_types,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from rasa_handoff.protocol.channel_capabilities import MESSENGER_BUTTONS, MESSENGER_TEXT
 from rasa_handoff.protocol.message_parts import (
     AudioPart,
     CardPart,
@@ -22,6 +23,7 @@ from rasa_handoff.protocol.message_parts import (
     MessageButton,
     VideoPart,
 )
+from rasa_handoff.protocol.names import BUTTONS_STAY_KEY
 
 ChannelMessage = dict[str, Any]
 """One of Rasa's message dicts."""
@@ -35,9 +37,6 @@ HERO: Final = "application/vnd.microsoft.card.hero"
 MOST_IN_ROW: Final = 3
 SHORT_TITLE: Final = 20
 """Telegram shows at most so many buttons beside each other, with titles of so many characters; else below each other."""
-FACEBOOK_BUTTONS: Final = 3
-FACEBOOK_TEXT: Final = 640
-"""Buttons below a text at Facebook, and characters of that text; what goes beyond is shown with quick replies."""
 FACEBOOK_LINE: Final = 80
 """Characters of a card's title and subtitle at Facebook."""
 
@@ -124,16 +123,23 @@ FILES: Final[Mapping[str, Callable[[FileLike, str], ChannelMessage]]] = {
 # Buttons
 
 
-def buttons_message(channel: str, text: str, buttons: Sequence[MessageButton], quick: bool) -> ChannelMessage:
-    """Return a text with buttons as a channel takes it. ``quick``: whether they vanish once one is chosen."""
+def buttons_message(channel: str, text: str, buttons: Sequence[MessageButton], quick: bool | None) -> ChannelMessage:
+    """Return a text with buttons as a channel takes it.
+
+    ``quick``: whether they vanish once one is chosen; None: nobody has said.
+    """
     plain = [{"title": button.title, "payload": button.meaning} for button in buttons]
     if channel in PAGES and any(button.url for button in buttons):
         key = "quick_replies" if channel == "socketio" else "buttons"
-        return {PAYLOAD: {"text": text, key: [_messenger_button(button) for button in buttons]}}
+        stay = {BUTTONS_STAY_KEY: True} if channel == "socketio" and quick is False else {}
+        return {PAYLOAD: {"text": text, key: [_messenger_button(button) for button in buttons], **stay}}
+    if channel == "socketio" and quick is False:
+        replies = [{"content_type": "text", **button} for button in plain]
+        return {PAYLOAD: {"text": text, "quick_replies": replies, BUTTONS_STAY_KEY: True}}
     if channel == "telegram":
         is_long = len(plain) > MOST_IN_ROW or any(len(button["title"]) > SHORT_TITLE for button in plain)
         return {"text": text, "buttons": plain, "button_type": "vertical" if is_long else "inline"}
-    if channel == "facebook" and (quick or len(plain) > FACEBOOK_BUTTONS or len(text) > FACEBOOK_TEXT):
+    if channel == "facebook" and (quick or len(plain) > MESSENGER_BUTTONS or len(text) > MESSENGER_TEXT):
         return {"text": text, "quick_replies": [{"content_type": "text", **button} for button in plain]}
     if channel == "botframework":
         return {"text": text, "buttons": [_hero_button(button) for button in buttons]}
@@ -199,7 +205,7 @@ def _fits_facebook(card: CardPart) -> bool:
     return (
         bool(card.title)
         and all(len(line) <= FACEBOOK_LINE for line in lines)
-        and len(titles) <= FACEBOOK_BUTTONS
+        and len(titles) <= MESSENGER_BUTTONS
         and all(len(title) <= SHORT_TITLE for title in titles)
     )
 

@@ -79,13 +79,20 @@ class Length(Value, frozen=True, kw_only=True):
 MB: Final = 1_000_000
 
 
+MESSENGER_BUTTONS: Final = 3
+"""So many buttons stay below a text in Facebook Messenger, and buttons of a card."""
+MESSENGER_TEXT: Final = 640
+"""UTF-16 units of the text above them."""
+
+
 class ChannelCapabilities(Value, frozen=True, kw_only=True):
     """What one channel can do.
 
     ``name``: as in the settings. ``arrival``: when an agent's message arrives. ``typing``: whether each side sees the other type.
     ``images``, ``files``, ``cards``: how they are shown. ``custom``: whether JSON of an agent's is passed on as it is.
     ``buttons``: how choices are shown; ``most_buttons`` in one message, with titles of ``longest_title`` at most, else they are
-    numbered lines. ``receipts``: what is known of a message's arrival. ``longest_text``, ``longest_payload``: of a message and of
+    numbered lines. ``most_staying``: of more buttons than these, or below a text longer than ``longest_above``, all are gone once
+    one is chosen. ``receipts``: what is known of a message's arrival. ``longest_text``, ``longest_payload``: of a message and of
     a button's payload; null: as long as a message may be. ``formatting``: what becomes of markup. ``largest_image``,
     ``largest_file``: bytes; a larger one is sent as a link. ``file_types``: those that are sent as files, by the beginning of
     their MIME types; any other is sent as a link. ``paragraphs``: whether each paragraph is a message of its own. ``costly``:
@@ -107,6 +114,8 @@ class ChannelCapabilities(Value, frozen=True, kw_only=True):
     formatting: Formatting = Formatting.PLAIN
     most_buttons: int | None = None
     longest_title: Length | None = None
+    most_staying: int | None = None
+    longest_above: int | None = None
     largest_image: int | None = None
     largest_file: int | None = None
     file_types: tuple[str, ...] = ("",)
@@ -198,6 +207,8 @@ STOCK: Final = (
         longest_payload=Length(most=1_000),
         most_buttons=13,
         longest_title=Length(most=20),
+        most_staying=MESSENGER_BUTTONS,
+        longest_above=MESSENGER_TEXT,
         largest_image=8 * MB,
         largest_file=25 * MB,
     ),

@@ -200,7 +200,8 @@ class Presentation(Value, frozen=True, kw_only=True):
     ``words``: only the name is told. ``cards``: ``native``, ``parted`` (as text, picture and buttons) or ``words``. ``buttons``:
     ``native``, ``numbered`` (lines that the customer answers by number), ``spoken`` or ``words``. ``longest_text``: of one
     message, a longer one is cut into several; null: none is cut. ``in_bytes``: whether it counts bytes and not UTF-16 units.
-    ``most_buttons``, ``longest_title``: beyond them buttons are numbered. ``largest_image``, ``largest_file``: bytes; a larger
+    ``most_buttons``, ``longest_title``: beyond them buttons are numbered. ``most_staying``, ``longest_above``: with more buttons,
+    or below a longer text, all are gone once one is chosen; null: they stay. ``largest_image``, ``largest_file``: bytes; a larger
     one is a link. ``file_types``: the beginnings of the MIME types of files; any other is a link. ``paragraphs``: whether each
     paragraph is a message of its own. ``costly``: whether each message costs money.
     """
@@ -214,6 +215,8 @@ class Presentation(Value, frozen=True, kw_only=True):
     in_bytes: bool = False
     most_buttons: int | None = None
     longest_title: int | None = None
+    most_staying: int | None = None
+    longest_above: int | None = None
     largest_image: int | None = None
     largest_file: int | None = None
     file_types: tuple[str, ...] = ("",)

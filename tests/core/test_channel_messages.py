@@ -88,6 +88,20 @@ def test_choices_are_numbered_through_a_message() -> None:
     ]
 
 
+def test_a_page_learns_whether_an_agents_buttons_stay_and_stock_widgets_get_what_they_know() -> None:
+    replies = [
+        {"content_type": "text", "title": "Red", "payload": "/red"},
+        {"content_type": "text", "title": "Blue", "payload": "/blue"},
+    ]
+    stay = {"text": "Which?", "quick_replies": replies, "handoff_buttons_stay": True}
+    assert said("socketio", TextPart(text="Which?"), COLOURS) == [{PAYLOAD: stay}]
+    vanish = ButtonsPart(buttons=COLOURS.buttons, quick=True)
+    buttons = [{"title": "Red", "payload": "/red"}, {"title": "Blue", "payload": "/blue"}]
+    assert said("socketio", TextPart(text="Which?"), vanish) == [{"text": "Which?", "buttons": buttons}]
+    notice = {"text": "Which?", "buttons": buttons}
+    assert [piece.message for piece in pieces_of_notice(notice, BY_NAME["socketio"])] == [notice]
+
+
 def test_buttons_without_a_text_have_one() -> None:
     assert said("telegram", COLOURS)[0]["text"] == WITHOUT_TEXT
 
@@ -108,7 +122,7 @@ def test_more_or_longer_buttons_than_a_channel_takes_are_lines(able: ChannelCapa
 @pytest.mark.parametrize("able", [*BY_NAME.values(), WHATSAPP], ids=lambda one: one.name)
 def test_the_last_piece_of_a_long_question_has_its_buttons(able: ChannelCapabilities) -> None:
     text = "A sentence of several words. " * 1000
-    messages = [piece.message for piece in pieces_of([TextPart(text=text), COLOURS], able)]
+    messages = [piece.message.get(PAYLOAD, piece.message) for piece in pieces_of([TextPart(text=text), COLOURS], able)]
     if able.longest_text is not None:
         assert [one for one in messages if not able.longest_text.fits(one["text"])] == []
         assert len(messages) > 1

@@ -66,6 +66,23 @@ def test_buttons_are_told_as_they_are_sent(able: ChannelCapabilities):
         assert are_numbered(1, shown.longest_title + 1)
 
 
+@pytest.mark.parametrize("able", [one for one in ROWS if one.most_staying is not None], ids=lambda able: able.name)
+def test_buttons_that_do_not_stay_are_told(able: ChannelCapabilities):
+    shown = presentation_of(able, True)
+    assert shown.most_staying is not None
+    assert shown.longest_above is not None
+
+    def vanish(count: int, length: int) -> bool:
+        buttons = tuple(MessageButton(title=str(number)) for number in range(count))
+        return (
+            "quick_replies" in pieces_of([TextPart(text="x" * length), ButtonsPart(buttons=buttons)], able)[-1].message
+        )
+
+    assert not vanish(shown.most_staying, shown.longest_above)
+    assert vanish(shown.most_staying + 1, 1)
+    assert vanish(1, shown.longest_above + 1)
+
+
 @pytest.mark.parametrize("able", [one for one in ROWS if one.longest_text], ids=lambda able: able.name)
 @pytest.mark.parametrize("letter", ["x", "é", "😀"])
 def test_a_text_is_cut_where_the_desk_says(able: ChannelCapabilities, letter: str):

@@ -184,6 +184,19 @@ async def test_an_address_changed_by_a_character_or_without_a_session_gives_noth
     assert (await page.fetch(address))[0].status == 403
 
 
+async def test_a_browser_that_opens_an_address_in_vain_reads_why_on_a_page(relay, desk, uploads, http) -> None:
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    page = uploads(thandi)
+    id = (await page.add(handoff, PDF))[1]["media"]["id"]
+    address = f"{page.server.address}/{(await page.addresses(handoff, id))[id]}"
+    async with http.get(address, headers={"Accept": "text/html,*/*;q=0.8"}) as stranger:
+        assert (stranger.status, stranger.content_type) == (401, "text/html")
+        assert "Please sign in again." in await stranger.text()
+    async with http.get(address, headers={"Accept": "*/*"}) as program:
+        assert (program.status, (await program.json())["code"]) == (401, "signed_out")
+
+
 async def test_a_file_is_taken_from_the_desks_own_page_alone(relay, desk, uploads) -> None:
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

@@ -75,3 +75,14 @@ test("a channel of the project's own, or of a newer version, has no name to brea
   const own = { ...SMS, name: "constructor", longest_text: null, costly: false };
   assert.deepEqual(channelHints(own, "", [file("\u202ex.pdf", "a/b")]), ["On this channel the customer gets a link to x.pdf."]);
 });
+
+test("buttons that a channel takes away say so, where the agent wants them to stay", () => {
+  const facebook = { ...NATIVE, name: "facebook", most_buttons: 13, most_staying: 3, longest_above: 640 };
+  const gone = ["On Messenger these buttons don't stay: they are gone once one is chosen."];
+  const four = buttons("1", "2", "3", "4");
+  assert.deepEqual(channelHints(facebook, "?", [four]), gone);
+  assert.deepEqual(channelHints(facebook, "?", [{ ...four, quick: true }]), []);
+  assert.deepEqual(channelHints(facebook, "?", [buttons("1", "2", "3")]), []);
+  assert.deepEqual(channelHints(facebook, "x".repeat(641), [buttons("1")]), gone);
+  assert.deepEqual(channelHints(facebook, `${"x".repeat(641)}\n\n?`, [buttons("1")]), []);
+});

@@ -6,11 +6,12 @@ import { markRead } from "../../example_bot/web/message-items.js";
 import { noteActive, ratingMessage } from "../../example_bot/web/rating.js";
 import { chosenLanguage, LANGUAGES, TEXT_NAMES, textIn } from "../../example_bot/web/texts.js";
 
-const nothing = { text: "", replies: [], media: [], cards: [] };
+const nothing = { text: "", replies: [], stay: false, media: [], cards: [] };
 
 test("a text with buttons, as Rasa's socketio has them", () => {
   const said = contentOf({ text: "Which?", quick_replies: [{ content_type: "text", title: "Red", payload: "/red" }] });
   assert.deepEqual(said, { ...nothing, text: "Which?", replies: [{ title: "Red", payload: "/red" }] });
+  assert.equal(contentOf({ text: "Which?", quick_replies: [{ title: "Red" }], handoff_buttons_stay: true }).stay, true);
 });
 
 test("a file's address is no text beside the file, and words are", () => {

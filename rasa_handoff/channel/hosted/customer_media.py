@@ -24,9 +24,10 @@ from rasa_handoff.guard.compat.http_requests import SanicRequest, UnreadableBody
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.media.byte_ranges import read_range
 from rasa_handoff.media.content_types import download_headers, part_of
-from rasa_handoff.media.media_errors import REFUSED_AS, MediaMissing, MediaRefused
+from rasa_handoff.media.media_errors import REFUSED_AS, UNKNOWN, MediaMissing, MediaRefused
 from rasa_handoff.media.media_library import MediaLibrary
 from rasa_handoff.media.media_table import KeptMedia, MediaOwner, id_by_key
+from rasa_handoff.media.refusal_page import HEADERS, page_of, wants_page
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
@@ -40,7 +41,9 @@ log = get_log(__name__)
 ADDRESS: Final = "/handoff/media"
 NO_SENDER: Final = "The address needs the conversation's id: ?sender=ID&name=NAME."
 NO_MEDIA: Final = "Pictures and files aren't taken here. Please describe it in words."
+NOT_SIGNED: Final = "not_signed"
 NOT_VALID: Final = "This address isn't valid any more."
+ASK_AGAIN: Final = "Ask for the file again in the chat."
 TOO_FAST: Final = "Too many files are sent at once. Please try again in a moment."
 CUT_OFF: Final = "The file didn't come whole. Please send it again."
 AGAIN: Final = {"Cache-Control": "no-store", "Retry-After": "2"}
@@ -168,13 +171,13 @@ class CustomerMedia:
                 raise MediaMissing
             addresses = await library.addresses()
             if not addresses.fits(id, request.args.get("expires"), request.args.get("signature")):
-                return _refusal(403, "not_signed", NOT_VALID)
+                return _not_given(request, 403, NOT_SIGNED, NOT_VALID)
             return await _give(request, library, await library.find(id))
         except MediaRefused as no:
-            return _refusal(REFUSED_AS.get(no.code, 403), no.code, str(no))
+            return _not_given(request, REFUSED_AS.get(no.code, 403), no.code, str(no))
         except StoreError as problem:
             log.error("A file can't be given now: %s", problem)
-            return _refusal(503, "unavailable", "Try again in a moment.")
+            return _not_given(request, 503, "unavailable", "Try again in a moment.")
 
 
 class _NotAdmitted(Exception):
@@ -215,6 +218,15 @@ async def _give(request: Request, library: MediaLibrary, kept: KeptMedia) -> HTT
 def _announced(request: Request) -> int:
     length = request.headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 1
+
+
+def _not_given(request: Request, status: int, code: str, sentence: str) -> HTTPResponse:
+    """Return why a file isn't given out: a page for a browser that has opened its address, else JSON."""
+    refusal = _refusal(status, code, sentence)
+    if not wants_page(request.headers.get("accept")):
+        return refusal
+    page = page_of(sentence, ASK_AGAIN if code in (NOT_SIGNED, UNKNOWN) else "")
+    return response.html(page, status=status, headers={**HEADERS, **refusal.headers})
 
 
 def _refusal(status: int, code: str, sentence: str) -> HTTPResponse:

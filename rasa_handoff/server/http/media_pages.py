@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from rasa_handoff.guard.compat.http_requests import AsgiRequest
@@ -22,6 +22,7 @@ from rasa_handoff.media.content_types import download_headers
 from rasa_handoff.media.media_errors import REFUSED_AS, MediaMissing
 from rasa_handoff.media.media_library import MediaLibrary
 from rasa_handoff.media.media_table import KeptMedia, MediaOwner, id_by_key
+from rasa_handoff.media.refusal_page import HEADERS, page_of, wants_page
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.names import MEDIA_BOT, MEDIA_CONVERSATION, MEDIA_NAME, RELAY_MEDIA_PATH
@@ -41,6 +42,7 @@ NO_MEDIA: Final = "This server keeps no pictures and files: whoever runs it can 
 SIGN_IN: Final = "Please sign in again."
 OLD_PAGE: Final = "This page was open too long. Please load it again."
 NO_ADDRESS: Final = "This address isn't valid any more."
+OPEN_AGAIN: Final = "Open the file again in its conversation at the desk."
 STRANGER: Final = "The token isn't one of this bot's."
 CACHED_SECONDS: Final = 300
 """How long a browser may keep a file: not much longer than its agent is signed in, or the customer is known."""
@@ -89,9 +91,9 @@ class MediaPages:
                 if no.code not in STRANGERS:
                     await _read_in_vain(request)
                 headers = {"Retry-After": "5"} if isinstance(no, Unreachable) else {}
-                return _refusal(REFUSED_AS.get(no.code, 403), no.code, str(no), headers)
+                return _refusal(request, REFUSED_AS.get(no.code, 403), no.code, str(no), headers)
             except Unreachable as problem:
-                return _refusal(503, "unavailable", str(problem), {"Retry-After": "5"})
+                return _refusal(request, 503, "unavailable", str(problem), {"Retry-After": "5"})
             except ClientDisconnect:
                 return Response(status_code=400)
 
@@ -212,7 +214,11 @@ async def _read_in_vain(request: Request) -> None:
                 return
 
 
-def _refusal(status: int, code: str, sentence: str, headers: Mapping[str, str]) -> JSONResponse:
+def _refusal(request: Request, status: int, code: str, sentence: str, headers: Mapping[str, str]) -> Response:
+    """Return a refusal: a page for a browser that has opened a file's address, else JSON."""
+    if request.method == "GET" and wants_page(request.headers.get("accept")):
+        page = page_of(sentence, OPEN_AGAIN if sentence == NO_ADDRESS else "")
+        return HTMLResponse(page, status, {**HEADERS, **headers})
     return JSONResponse({"ok": False, "code": code, "error": sentence}, status, dict(headers))
 
 

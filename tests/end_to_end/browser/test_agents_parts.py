@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.end_to_end.browser.conftest import Server
+from tests.end_to_end.browser.conftest import Server, connected
 from tests.end_to_end.browser.test_desk_attachments import hand_over
 from tests.end_to_end.browser.test_desk_media import HTML, SVG, downloaded
 from tests.end_to_end.browser.two_browsers import answer, talking
@@ -36,6 +36,28 @@ async def test_a_picture_a_card_and_buttons_are_seen_and_what_is_pressed_comes_b
     said = page.locator("[data-testid=message][data-speaker=customer] .text")
     await expect(said).to_have_text("By post")
     await expect(page.get_by_test_id("status")).to_have_text("Read")
+    await page.context.close()
+
+
+async def test_buttons_that_stay_are_there_for_another_choice_and_quick_replies_are_gone(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    desk = await talking(customer, chromium, server)
+    page = desk.page
+    for kind, titles, question in (("buttons", "By courier\nBy post", "How?"), ("quick", "Today\nTomorrow", "When?")):
+        await page.get_by_test_id("choices").click()
+        await page.get_by_test_id("choices-kind").select_option(kind)
+        await page.get_by_test_id("choices-titles").fill(titles)
+        await page.get_by_test_id("choices-confirm").click()
+        await answer(desk, question)
+    await customer.get_by_role("button", name="Tomorrow").click()
+    await customer.get_by_role("button", name="By post").click()
+    await customer.reload()
+    await connected(customer)
+    await customer.get_by_role("button", name="By courier").click()
+    said = page.locator("[data-testid=message][data-speaker=customer] .text")
+    await expect(said).to_have_text(["Tomorrow", "By post", "By courier"])
+    await expect(customer.get_by_test_id("quick-reply")).to_have_text(["By courier", "By post"])
     await page.context.close()
 
 

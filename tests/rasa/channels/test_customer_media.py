@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
@@ -213,6 +214,19 @@ async def test_an_address_changed_by_a_character_gives_nothing(rasa: RasaServer,
         address.split("?")[0],
     ):
         assert (await fetched(rasa.http, rasa.url + wrong))[0] == 403, wrong
+
+
+async def test_a_browser_that_opens_an_address_that_is_no_longer_valid_gets_a_page(
+    rasa: RasaServer, session: str
+) -> None:
+    address = rasa.url + (await added(rasa, session, PDF))[1]["media"]["url"].replace("expires=1", "expires=2")
+    status, content, headers = await fetched(rasa.http, address, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    assert (status, headers["Content-Type"].split(";")[0]) == (403, "text/html")
+    assert b"This address isn&#x27;t valid any more. Ask for the file again in the chat." in content
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    for program in ("*/*", "image/avif,image/webp,*/*;q=0.8"):
+        status, content, headers = await fetched(rasa.http, address, Accept=program)
+        assert (status, json.loads(content)["code"], headers["Content-Type"]) == (403, "not_signed", "application/json")
 
 
 async def test_html_is_only_ever_saved_and_a_part_of_a_file_can_be_asked_for(rasa: RasaServer, session: str) -> None:

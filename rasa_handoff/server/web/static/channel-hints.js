@@ -47,7 +47,7 @@ export function channelHints(presentation, text, parts) {
   const hints = [
     textHint(presentation, on, text),
     ...filesHints(presentation, on, files),
-    ...parts.flatMap((part) => partHints(presentation, on, part)),
+    ...parts.flatMap((part) => partHints(presentation, on, part, text)),
   ];
   return [...new Set(hints.filter((hint) => hint !== null))];
 }
@@ -136,9 +136,10 @@ function shownOn({ images, files, largest_image, largest_file, file_types }, { t
   return isTaken && (media.size ?? 0) <= (largest ?? Infinity) ? "native" : "link";
 }
 
-/** @param {Presentation} presentation @param {string} on @param {Part} part */
-function partHints(presentation, on, part) {
-  if (part.type === "buttons") return [buttonsHint(presentation, on, part.buttons)];
+/** @param {Presentation} presentation @param {string} on @param {Part} part @param {string} text */
+function partHints(presentation, on, part, text) {
+  if (part.type === "buttons")
+    return [buttonsHint(presentation, on, part.buttons) ?? (part.quick ? null : vanishingHint(presentation, on, part.buttons, text))];
   if (part.type !== "card" || presentation.cards === "native") return [];
   if (presentation.cards === "words") return [`${on} the card is shown in words.`];
   const buttons = part.buttons ?? [];
@@ -156,4 +157,12 @@ function buttonsHint({ buttons: way, most_buttons, longest_title }, on, buttons)
   if (way === "native" && fit) return null;
   const why = way === "native" ? `${on} so many or so long buttons don't fit: they` : `${on} buttons`;
   return `${why} are numbered lines, and the customer answers with a number or a title.`;
+}
+
+/** @param {Presentation} presentation @param {string} on @param {readonly Button[]} buttons @param {string} text */
+function vanishingHint({ buttons: way, most_staying, longest_above, paragraphs }, on, buttons, text) {
+  const above = (paragraphs ? text.split(PARAGRAPHS).at(-1) : text) ?? "";
+  const stay = buttons.length <= (most_staying ?? Infinity) && above.length <= (longest_above ?? Infinity);
+  if (way !== "native" || stay) return null;
+  return `${on} these buttons don't stay: they are gone once one is chosen.`;
 }

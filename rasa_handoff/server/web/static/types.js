@@ -29,7 +29,7 @@
  *   text: string, at: number, status: Status, reason: string | null, parts?: Part[]}} Message
  * What the customer's channel makes of an agent's message.
  * @typedef {{name: string, images: string, files: string, cards: string, buttons: string, longest_text: number | null,
- *   in_bytes: boolean, most_buttons: number | null, longest_title: number | null, largest_image: number | null,
+ *   in_bytes: boolean, most_buttons: number | null, longest_title: number | null, most_staying?: number | null, longest_above?: number | null, largest_image: number | null,
  *   largest_file: number | null, file_types: string[], paragraphs: boolean, costly: boolean}} Presentation
  * @typedef {{handoff_id: string, bot_id: string, short_id: string,
  *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
