@@ -1,4 +1,4 @@
-"""``rasa-handoff agent``: add, list and remove agents, set their departments and passwords."""
+"""``rasa-handoff agent``: add, list and remove agents, set their departments, roles and passwords."""
 
 import argparse
 import getpass
@@ -8,6 +8,7 @@ from typing import Any
 from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
 from rasa_handoff.protocol.errors import HandoffError
 
+ROLES = ("agent", "supervisor", "admin")
 PIPED = "; the password is asked for, or read from standard input's first line"
 
 
@@ -24,6 +25,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="serves this department (may be given again; none: serves all)",
     )
+    adding.add_argument(
+        "--role", choices=ROLES, help="what they may do (default: admin while there is none, else agent)"
+    )
     add_database(adding)
     adding.set_defaults(run=add)
     listing = commands.add_parser("list", help="everybody who may sign in")
@@ -38,6 +42,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="all of them, those that are added later too")
     add_database(serving)
     serving.set_defaults(run=departments)
+    promoting = commands.add_parser("role", help="say what an account may do")
+    promoting.add_argument("email", metavar="EMAIL", help="of the agent")
+    promoting.add_argument("role", choices=ROLES, help="which role")
+    add_database(promoting)
+    promoting.set_defaults(run=set_role)
     changing = commands.add_parser("password", help="change a password", description=f"Change a password{PIPED}.")
     removing = commands.add_parser("remove", help="take an agent away")
     for parser, run in ((changing, password), (removing, remove)):
@@ -50,16 +59,19 @@ def add(arguments: argparse.Namespace) -> int:
     """Add an agent."""
     accounts = server_module("accounts")
     with adding_to(arguments.database) as database:
-        accounts.add_agent(database, arguments.email, arguments.name, _password(), arguments.department)
-    print(f"{arguments.name} can now sign in as {arguments.email}.")
+        role = None if arguments.role is None else accounts.Role(arguments.role)
+        given = accounts.add_agent(database, arguments.email, arguments.name, _password(), arguments.department, role)
+    print(f"{arguments.name} can now sign in as {arguments.email}, as {given.value}.")
+    if role is None and given is accounts.Role.ADMIN:
+        print("The desk had no admin, so this account is one; --role says otherwise.")
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print one line for each agent: e-mail, name, departments."""
+    """Print one line for each agent: e-mail, name, departments, role."""
     agents = server_module("administration").agents(existing(arguments.database))
     for agent in agents:
-        print(f"{agent.email}\t{agent.name}\t{_serves(agent)}")
+        print(f"{agent.email}\t{agent.name}\t{_serves(agent)}\t{agent.role.value}")
     if not agents:
         print("There is no agent yet: rasa-handoff agent add thandi@example.org --name Thandi", file=sys.stderr)
     return 0
@@ -72,6 +84,14 @@ def departments(arguments: argparse.Namespace) -> int:
     administration.set_departments(database, arguments.email, arguments.department, arguments.all)
     which = "all departments" if arguments.all else ", ".join(arguments.department)
     print(f"{arguments.email} now serves {which}.")
+    return 0
+
+
+def set_role(arguments: argparse.Namespace) -> int:
+    """Give an account another role."""
+    role = server_module("accounts").Role(arguments.role)
+    server_module("administration").set_role(existing(arguments.database), arguments.email, role)
+    print(f"{arguments.email} is now {arguments.role}.")
     return 0
 
 

@@ -4,6 +4,7 @@ Passwords are stored as argon2 hashes. Tokens are long and random, so their SHA-
 """
 
 import base64
+import enum
 import hashlib
 import hmac
 import re
@@ -57,6 +58,14 @@ _SERVES: Final = Statement(
 _SERVES_NONE: Final = Statement(select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == bindparam("agent")))
 
 
+class Role(str, enum.Enum):
+    """What an account may do; the table is in ``rights.py``."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMIN = "admin"
+
+
 class Account(Value, frozen=True, kw_only=True):
     """An agent, with what only the desk needs to know. ``password``: its argon2 hash."""
 
@@ -66,12 +75,17 @@ class Account(Value, frozen=True, kw_only=True):
     password: str
     online: bool
     departments: tuple[str, ...]
+    role: Role = Role.AGENT
     serves_none: bool = False
     """Whether they serve no department, since theirs were all removed; an agent who never had one serves all."""
 
 
-def add_agent(database: str, email: str, name: str, password: str, departments: Iterable[str] = ()) -> None:
-    """Add an agent; without departments they serve all.
+def add_agent(
+    database: str, email: str, name: str, password: str, departments: Iterable[str] = (), role: Role | None = None
+) -> Role:
+    """Add an account, and return its role; without departments it serves all.
+
+    ``role``: None is admin while the database has none, so that somebody can administer it, and agent afterwards.
 
     Raises:
         HandoffError: the e-mail is taken or isn't one, the password too short, a department unknown.
@@ -80,15 +94,17 @@ def add_agent(database: str, email: str, name: str, password: str, departments: 
     check_agent(email, name, password)
     row = {"id": uuid.uuid4().hex, "email": email, "name": name, "password": HASHER.hash(password)}
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> Role:
         if by_email(connection, email) is not None:
             raise HandoffError(f"There is an agent with the e-mail {email} already.")
-        connection.execute(insert(AGENTS).values(**row, online=True, here=False))
+        given = role or (Role.AGENT if admins(connection) else Role.ADMIN)
+        connection.execute(insert(AGENTS).values(**row, online=True, here=False, role=given.value))
         for department in dict.fromkeys(departments):
             _must_have_department(connection, department)
             connection.execute(insert(SERVES).values(agent=row["id"], department=department))
+        return given
 
-    run(database, work)
+    return run(database, work)
 
 
 def add_department(database: str, name: str, title: str | None = None) -> None:
@@ -207,8 +223,15 @@ def by_id(connection: Connection, id: str) -> Account | None:
         password=row.password,
         online=row.online,
         departments=departments,
+        role=Role(row.role),
         serves_none=none,
     )
+
+
+def admins(connection: Connection) -> frozenset[str]:
+    """Return the ids of all admins, whose rows are locked, so that of two commands at once none takes the last one away."""
+    query = select(AGENTS.c.id).where(AGENTS.c.role == Role.ADMIN.value).order_by(AGENTS.c.id).with_for_update()
+    return frozenset(connection.execute(query).scalars())
 
 
 def agent_by_id(connection: Connection, id: str) -> Agent:

@@ -9,7 +9,7 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
-from rasa_handoff.server.accounts import Account
+from rasa_handoff.server.accounts import Account, Role
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
 
@@ -62,15 +62,32 @@ def set_departments(database: str, email: str, names: Sequence[str], every: bool
     accounts.run(database, work)
 
 
-def remove_agent(database: str, email: str) -> None:
-    """Remove an agent; their desks are closed, their messages stay.
+def set_role(database: str, email: str, role: Role) -> None:
+    """Give an account another role; running servers follow it at once.
 
     Raises:
-        HandoffError: there is no such agent, or they have conversations.
+        HandoffError: there is no such agent, or they are the last admin.
     """
 
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
+        if role is not Role.ADMIN:
+            _must_leave_an_admin(connection, account)
+        connection.execute(update(AGENTS).where(AGENTS.c.id == account.id).values(role=role.value))
+
+    accounts.run(database, work)
+
+
+def remove_agent(database: str, email: str) -> None:
+    """Remove an agent; their desks are closed, their messages stay.
+
+    Raises:
+        HandoffError: there is no such agent, they have conversations, or they are the last admin.
+    """
+
+    def work(connection: Connection) -> None:
+        account = _agent(connection, email)
+        _must_leave_an_admin(connection, account)
         has = len(handoffs.assigned_to(connection, account.id))
         if has:
             raise HandoffError(f"{account.name} has {has} open conversations: resolve them or pass them on first.")
@@ -180,6 +197,18 @@ def _agent(connection: Connection, email: str) -> Account:
     if account is None:
         raise HandoffError(f"There is no agent with the e-mail {email}. See: rasa-handoff agent list")
     return account
+
+
+def _must_leave_an_admin(connection: Connection, account: Account) -> None:
+    """Check that somebody else is admin, if this account is.
+
+    Raises:
+        HandoffError: they are the last one; the sentence says what to do.
+    """
+    if accounts.admins(connection) == {account.id}:
+        raise HandoffError(
+            f"{account.email} is the last admin. Make somebody else one first: rasa-handoff agent role EMAIL admin"
+        )
 
 
 def _serving_alone(connection: Connection, department: str) -> dict[str, str]:

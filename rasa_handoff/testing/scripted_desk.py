@@ -54,7 +54,7 @@ class DeskServer:
         from rasa_handoff.server import accounts
 
         email = f"{name.lower()}@example.com"
-        accounts.add_agent(self.database, email, name, PASSWORD, departments)
+        accounts.add_agent(self.database, email, name, PASSWORD, departments, accounts.Role.AGENT)
         return email
 
     def add_department(self, name: str, title: str | None = None) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rasa_handoff.core.assignment_timers import DeskTimers
-from rasa_handoff.server.accounts import add_agent, add_department
+from rasa_handoff.server.accounts import Role, add_agent, add_department
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
@@ -56,8 +56,8 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _furnish(url: str) -> None:
     add_department(url, "billing", "Billing")
     add_department(url, "orders", "Orders")
-    add_agent(url, "thandi@example.org", "Thandi", PASSWORD)
-    add_agent(url, "sipho@example.org", "Sipho", PASSWORD, ["billing"])
+    add_agent(url, "thandi@example.org", "Thandi", PASSWORD, role=Role.AGENT)
+    add_agent(url, "sipho@example.org", "Sipho", PASSWORD, ["billing"], Role.AGENT)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ couldn't be committed has left nothing behind: its caller gets the code ``unavai
 """
 
 import uuid
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -40,6 +40,9 @@ from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.timers import Timers
 from rasa_handoff.store.troubles import TROUBLES
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 T = TypeVar("T")
 
@@ -113,13 +116,25 @@ def _reason(problem: Exception) -> str:
 
 
 SIDE: Final = "server"
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 OLDEST: Final = 1
 """The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
-STEPS: Final[Steps] = {2: lambda operations: operations.add_column("messages", Column("parts", Text))}
-"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 only adds a table."""
 LONGEST_NAME: Final = 100
 LONGEST_EMAIL: Final = 254
+LONGEST_ROLE: Final = 20
+
+
+def _add_roles_and_hours(operations: "Operations") -> None:
+    operations.add_column("agents", Column("role", String(LONGEST_ROLE), nullable=False, server_default="agent"))
+    operations.add_column("departments", Column("hours", Text))
+
+
+STEPS: Final[Steps] = {
+    2: lambda operations: operations.add_column("messages", Column("parts", Text)),
+    4: _add_roles_and_hours,
+}
+"""For each schema after the first, the step that leads to it (``store/migrations.py``); 3 only adds a table, and so does 4 beside
+its step."""
 
 METADATA: Final = MetaData()
 OUTBOX: Final = Outbox(METADATA)
@@ -137,6 +152,8 @@ AGENTS: Final = Table(
     # `online` is what the agent chose, `here` whether a desk of theirs is open (or was moments ago).
     Column("online", Boolean, nullable=False),
     Column("here", Boolean, nullable=False),
+    # What they may do (`server/rights.py`): "agent", "supervisor" or "admin".
+    Column("role", String(LONGEST_ROLE), nullable=False, server_default="agent"),
 )
 
 DESK_CONNECTIONS: Final = Table(
@@ -161,6 +178,8 @@ DEPARTMENTS: Final = Table(
     Column("name", String(LONGEST_NAME), primary_key=True),
     Column("title", String(LONGEST_NAME), nullable=False),
     Column("open", Boolean, nullable=False),
+    # Opening hours as JSON; null: always open.
+    Column("hours", Text),
 )
 
 SERVES: Final = Table(
@@ -322,6 +341,28 @@ HANDOFF_EVENTS: Final = Table(
     Column("details", Text, nullable=False),
     Index("handoff_event_handoff", "handoff_id", "key"),
     Index("handoff_event_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    # Who changed what, and who looked at what isn't theirs: rows are only added (`server/storage/audit.py`).
+    Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    # "account", "command line" or "bot"; the account's or the bot's id; the name as it was. No foreign key: a row stays when the
+    # account is removed.
+    Column("who", String(20), nullable=False),
+    Column("who_id", String(LONGEST_ID)),
+    Column("name", String(LONGEST_NAME)),
+    Column("operation", String(60), nullable=False),
+    # What it was done to: an e-mail, a department, a bot, a handoff, the short id of a conversation.
+    Column("subject", String(LONGEST_ID)),
+    # What changed, as JSON, without secrets and without a customer's words.
+    Column("details", Text, nullable=False),
+    Index("audit_at", "at"),
+    Index("audit_subject", "subject", "key"),
     sqlite_autoincrement=True,
 )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.cli import agent
 from rasa_handoff.server import accounts, administration
 from rasa_handoff.server.service import availability
 from rasa_handoff.store.sqlite import Ownership
@@ -126,16 +127,18 @@ def test_agents_departments_and_tokens_are_listed_changed_and_removed(tmp_path: 
     run("agent", "add", "t@example.com", "--name", "Thandi", "--department", "billing", stdin="a long enough one\n")
     run("agent", "add", "p@example.com", "--name", "Pieter", stdin="a long enough one\n")
     assert run("agent", "list").splitlines() == [
-        "p@example.com\tPieter\tall departments",
-        "t@example.com\tThandi\tbilling",
+        "p@example.com\tPieter\tall departments\tagent",
+        "t@example.com\tThandi\tbilling\tadmin",
     ]
     assert run("department", "list") == "billing\tbilling\tt@example.com\n"
     assert "new password" in run("agent", "password", "t@example.com", stdin="another long one\n")
     assert "too short" in run("agent", "password", "t@example.com", stdin="short\n", code=1)
+    assert "is the last admin. Make somebody else one first" in run("agent", "remove", "t@example.com", code=1)
+    assert "is now admin" in run("agent", "role", "p@example.com", "admin")
     run("agent", "remove", "t@example.com")
     assert "agent list" in run("agent", "remove", "t@example.com", code=1)
     run("department", "remove", "billing")
-    assert run("agent", "list").splitlines() == ["p@example.com\tPieter\tall departments"]
+    assert run("agent", "list").splitlines() == ["p@example.com\tPieter\tall departments\tadmin"]
     assert "department list" in run("department", "remove", "billing", code=1)
     run("token", "add", "shop")
     run("token", "add", "shop")
@@ -147,11 +150,27 @@ def test_agents_departments_and_tokens_are_listed_changed_and_removed(tmp_path: 
     assert "has no token" in run("token", "revoke", "shop", code=1)
 
 
+def test_the_first_account_is_admin_and_says_so_unless_a_role_is_given(tmp_path: Path) -> None:
+    def added(email: str, *more: str) -> str:
+        given = ("--name", "Thandi", "--database", f"sqlite:///{tmp_path / 'desk.db'}", *more)
+        done = command("agent", "add", email, *given, stdin="a long enough one\n")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "as agent." in added("a@example.com", "--role", "agent")
+    first = added("b@example.com")
+    assert "as admin." in first
+    assert "The desk had no admin, so this account is one; --role says otherwise." in first
+    assert "as agent." in added("c@example.com")
+    assert "as supervisor." in added("d@example.com", "--role", "supervisor")
+    assert set(agent.ROLES) == {role.value for role in accounts.Role}
+
+
 def test_whose_department_is_removed_serves_none_and_not_all(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'desk.db'}"
     for name in ("billing", "orders"):
         accounts.add_department(database, name)
-    accounts.add_agent(database, "t@example.com", "Thandi", "a long enough one", ["billing"])
+    accounts.add_agent(database, "t@example.com", "Thandi", "a long enough one", ["billing"], accounts.Role.AGENT)
     accounts.add_agent(database, "s@example.com", "Sipho", "a long enough one", ["billing", "orders"])
     accounts.add_agent(database, "p@example.com", "Pieter", "a long enough one")
 
