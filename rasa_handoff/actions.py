@@ -4,6 +4,7 @@ In the project's ``actions.py``: ``from rasa_handoff.actions import *``; in ``co
 Needs ``rasa_sdk`` and the package's protocol, nothing else.
 """
 
+import time
 from typing import Any
 
 from rasa_sdk import Action, FormValidationAction, Tracker
@@ -12,6 +13,7 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.markers import MetadataForActions, option_buttons, read_metadata, somebody_there, title_of
+from rasa_handoff.protocol.reopening import closed_department, opening_words
 from rasa_handoff.protocol.values import Availability
 
 __all__ = [
@@ -39,7 +41,9 @@ class ActionProvideHandoffOptions(Action):
         metadata = _metadata(tracker)
         if metadata and not somebody_there(metadata.availability):
             # The marker tells the channel that this is the answer, so that it doesn't add the options itself.
-            dispatcher.utter_message(response=names.UTTER_NOBODY, json_message={names.OPTIONS_MARKER: {}})
+            closed = _closed_text(metadata.availability, domain)
+            said: dict[str, Any] = {"response": names.UTTER_NOBODY} if closed is None else closed
+            dispatcher.utter_message(**said, json_message={names.OPTIONS_MARKER: {}})
             return []
         dispatcher.utter_message(response=names.UTTER_OPTIONS, buttons=_buttons(metadata, domain))
         return []
@@ -102,6 +106,19 @@ class ValidateHandoffContactForm(FormValidationAction):
 def _metadata(tracker: Tracker) -> MetadataForActions | None:
     """Return what HandoffChannel says about the channel and the desk in the message's metadata; None without HandoffChannel."""
     return read_metadata(tracker.latest_message.get("metadata"))
+
+
+def _closed_text(there: Availability, domain: Domain) -> dict[str, Any] | None:
+    """Return what is said while it is closed; None if opening hours aren't why nobody is there."""
+    department = closed_department(there)
+    if department is None:
+        return None
+    if department.closed_text is not None:
+        return {"text": department.closed_text}
+    words = opening_words(department, time.time())
+    if words is None:
+        return None
+    return {"response": names.UTTER_CLOSED, "opens": words.text(lambda response: title_of(domain, response, ""))}
 
 
 def _buttons(metadata: MetadataForActions | None, domain: Domain) -> list[dict[str, str]]:

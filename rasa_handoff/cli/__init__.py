@@ -20,7 +20,7 @@ _COMMANDS: Final = {
     "doctor": "check a Rasa project and say what to mend",
     "serve": "run the live-agent server with its desk",
     "agent": "add, list and remove the desk's agents, change passwords",
-    "department": "add, list and remove departments",
+    "department": "add, list and remove departments, and set their opening hours",
     "dead-letters": "list, send again and drop what couldn't be delivered",
     "forget": "delete what is kept of a customer's conversation",
     "customer-token": "make a token that lets one customer use one conversation",

@@ -425,8 +425,10 @@ class OurDesk(Desk):
         self._welcomed.set()
 
     async def _on_availability(self, data: Any) -> None:
-        with contextlib.suppress(Refused):
+        try:
             self._availability = read(Availability, data)
+        except Refused as problem:
+            log.warning("What the live-agent server says of who is there can't be read, and is ignored: %s", problem)
 
     async def _on_disconnect(self, *_: Any) -> None:
         self._welcome = None

@@ -83,8 +83,10 @@ class Department(Value, frozen=True):
     """A group of agents.
 
     ``name``: by which it is known to programs. ``title``: by which customers know it. ``open``: whether it takes conversations
-    at all. ``staffed``: whether an agent who serves it is online. ``wait``: expected seconds until one takes a conversation, if
-    known.
+    now. ``staffed``: whether an agent who serves it is online. ``wait``: expected seconds until one takes a conversation, if
+    known. ``opens``: while it is closed by its opening hours, when it opens again, in seconds since 1970; ``zone``: the time zone
+    in which customers are told that time. ``closed_text``: what they are told then, in place of the bot's own words.
+    ``takes_messages``: whether a message can be left for it while nobody is there.
     """
 
     name: str
@@ -92,6 +94,10 @@ class Department(Value, frozen=True):
     open: bool = True
     staffed: bool = True
     wait: Seconds | None = None
+    opens: Moment | None = None
+    zone: str | None = None
+    closed_text: str | None = None
+    takes_messages: bool = True
 
     @property
     def label(self) -> str:

@@ -1,11 +1,13 @@
 """Administration of existing accounts, departments and tokens: list, change, remove."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Stage
+from rasa_handoff.core.department_hours import DepartmentHours, as_stored, from_stored, read_department_hours
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
@@ -15,11 +17,12 @@ from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, HANDOFFS, SE
 
 
 class ListedDepartment(Value, frozen=True, kw_only=True):
-    """A department, and the e-mails of the agents who were added to it."""
+    """A department, the e-mails of the agents who were added to it, and its opening hours; None: it is always open."""
 
     name: str
     title: str
     agents: tuple[str, ...]
+    hours: DepartmentHours | None = None
 
 
 class BotTokens(Value, frozen=True, kw_only=True):
@@ -121,10 +124,37 @@ def departments(database: str) -> list[ListedDepartment]:
     def work(connection: Connection) -> list[ListedDepartment]:
         found = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.name))
         return [
-            ListedDepartment(name=row.name, title=row.title, agents=_serving(connection, row.name)) for row in found
+            ListedDepartment(
+                name=row.name, title=row.title, agents=_serving(connection, row.name), hours=from_stored(row.hours)
+            )
+            for row in found
         ]
 
     return accounts.run(database, work, only_reads=True)
+
+
+def set_hours(database: str, name: str, written: Any) -> DepartmentHours | None:
+    """Set a department's opening hours as they are written, and return them; None: it is always open.
+
+    A running server follows within seconds.
+
+    Raises:
+        HandoffError: they can't be read, or there is no such department, or none of the name that is to take over outside them.
+    """
+    hours = None if written is None else read_department_hours(written)
+
+    def work(connection: Connection) -> None:
+        overflow = None if hours is None else hours.overflow
+        for needed in (name, *(() if overflow is None else (overflow,))):
+            if not accounts.has_department(connection, needed):
+                raise HandoffError(f"There is no department '{needed}'. See: rasa-handoff department list")
+        if overflow == name:
+            raise HandoffError(f"The department '{name}' can't take over from itself.")
+        stored = None if hours is None else as_stored(hours)
+        connection.execute(update(DEPARTMENTS).where(DEPARTMENTS.c.name == name).values(hours=stored))
+
+    accounts.run(database, work)
+    return hours
 
 
 def remove_department(database: str, name: str) -> tuple[str, ...]:

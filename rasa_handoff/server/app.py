@@ -233,7 +233,7 @@ class _LiveAgentServer:
         )
         routes = [*pages.routes(), *self._media_pages.routes()]
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
-        routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard, self._relay.owner)))
+        routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard, self._relay.owner, self._now)))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
         web.router.redirect_slashes = False  # it would send browsers to whatever Host says
         both = SocketIOApp(self._sio, SecurityHeaders(web, self._browsers, settings.hsts))

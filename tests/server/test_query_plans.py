@@ -1,6 +1,7 @@
 """What an ordinary day asks the server's database is found by indexes, so that it costs the same however much has ended."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -103,7 +104,7 @@ async def test_no_statement_of_a_handoff_reads_a_whole_table_of_conversations(
         await conversations.message_status("b", Mark(handoff_id=f"h{number}", message_id="a1", status=Status.DELIVERED))
         await conversations.transfer(agent, f"h{number}", "orders")
         await conversations.take(agent, f"h{number}")
-        await store.write(availability.availability)
+        await store.write(lambda connection: availability.availability(connection, time.time()))
         await store.write(handoffs.unfinished)
         await conversations.find("b", "c")
         await conversations.resolve(agent, f"h{number}", Outcome.FOLLOW_UP, None, {})

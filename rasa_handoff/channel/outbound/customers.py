@@ -57,12 +57,15 @@ MOST_REMEMBERED: Final = 100_000
 
 
 class OtherDepartments(Protocol):
-    """Offers a customer other departments when the desk has refused them in one (``turn/options.py``).
+    """Offers a customer other departments when the desk has refused them in one (``turn/options.py``)."""
 
-    ``takes_messages``: whether a message can be left while nobody is there.
-    """
+    def may_leave_message(self) -> bool:
+        """Return whether a message can be left now, while nobody is there."""
+        ...
 
-    takes_messages: bool
+    async def closed_text(self, conversation_id: str, channel: str) -> str | None:
+        """Return what customers are told while it is closed; None if opening hours aren't why nobody is there."""
+        ...
 
     async def offer_others(self, conversation_id: str, channel: str, instead_of: str) -> dict[str, Any]:
         """Return the message that offers other departments than one that can't be had."""
@@ -309,6 +312,10 @@ class Customers:
             self.bots_questions.open(entry.lane, offered)
             return offered
         if body.response is not None:
+            if body.response == names.UTTER_NOBODY and self._other_departments is not None:
+                closed = await self._other_departments.closed_text(entry.lane, channel)
+                if closed is not None:
+                    return await self._as_question({"text": closed}, body.response, entry.lane, channel)
             message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
             return await self._as_question(message, body.response, entry.lane, channel)
         return {"text": body.text or ""}
@@ -322,7 +329,7 @@ class Customers:
 
     async def _as_question(self, message: dict[str, Any], response: str, lane: str, channel: str) -> dict[str, Any]:
         """Return a notice with its choices, if it is a question that this desk allows."""
-        takes_messages = self._other_departments is not None and self._other_departments.takes_messages
+        takes_messages = self._other_departments is not None and self._other_departments.may_leave_message()
         if response not in QUESTIONS or (response == names.UTTER_NOBODY and not takes_messages):
             return message
         question = await with_choices(message, response, self._bot, lane, channel)

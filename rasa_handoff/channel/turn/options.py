@@ -9,6 +9,7 @@ front end sends nothing to this conversation until the customer is back. The fro
 options is answered with the trigger too.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from rasa.core.channels.channel import CollectingOutputChannel, UserMessage
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.markers import option_buttons, shows_options, somebody_there
+from rasa_handoff.protocol.reopening import closed_department, opening_words, takes_messages
 from rasa_handoff.protocol.values import Availability, Department, find_department
 
 
@@ -35,8 +37,9 @@ class Options:
         departments: Sequence[str],
         availability: Callable[[], Availability | None],
         takes_messages: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self.takes_messages = takes_messages
+        self.takes_messages, self._now = takes_messages, now
         self._bot, self._execute, self._departments, self._ask = bot, execute, departments, availability
 
     def availability(self) -> Availability:
@@ -68,20 +71,54 @@ class Options:
             message = await self._bot.render(response, conversation_id, channel, {})
             return str(message.get("text") or "")
 
-        there = _without(instead_of, there or self.availability())
+        known = there or self.availability()
+        there = _without(instead_of, known)
+        closed = await self._closed_text(conversation_id, channel, known, instead_of, somebody_there(there))
         carry_on = await text(names.UTTER_CARRY_ON)
         is_somebody_there = somebody_there(there)
         leave = []
-        if self.takes_messages and (instead_of is not None or not is_somebody_there):
+        may_leave = self.takes_messages and takes_messages(known, instead_of)
+        if may_leave and (instead_of is not None or not is_somebody_there):
             leave = [{"title": await text(names.UTTER_LEAVE_MESSAGE), "payload": names.MESSAGE_PAYLOAD}]
         if not is_somebody_there:
             nobody = names.UTTER_NOBODY_TO_ASK if ends_fallback else names.UTTER_NOBODY
             buttons = [*leave, {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}]
-            return {"text": await text(nobody), "buttons": buttons}
+            return {"text": (None if ends_fallback else closed) or await text(nobody), "buttons": buttons}
         anybody = await text(names.UTTER_ANYBODY)
         *departments, last = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
         question = names.UTTER_OPTIONS if instead_of is None else names.UTTER_INSTEAD
-        return {"text": await text(question), "buttons": [*departments, *leave, last]}
+        return {"text": closed or await text(question), "buttons": [*departments, *leave, last]}
+
+    def may_leave_message(self) -> bool:
+        """Return whether a message can be left now, while nobody is there."""
+        return self.takes_messages and takes_messages(self.availability())
+
+    async def closed_text(self, conversation_id: str, channel: str) -> str | None:
+        """Return what customers are told while it is closed; None if opening hours aren't why nobody is there."""
+        return await self._closed_text(conversation_id, channel, self.availability(), None, False)
+
+    async def _closed_text(
+        self, conversation_id: str, channel: str, there: Availability, asked: str | None, others: bool
+    ) -> str | None:
+        """``others``: whether somebody else is there, who is offered."""
+        department = closed_department(there, asked)
+        if department is None or (others and asked is None):
+            return None
+
+        async def text(response: str, **values: str) -> str:
+            message = await self._bot.render(response, conversation_id, channel, values)
+            return str(message.get("text") or "")
+
+        if department.closed_text is not None:
+            return f"{department.closed_text} {await text(names.UTTER_OPTIONS)}" if others else department.closed_text
+        words = opening_words(department, self._now())
+        if words is None:
+            return None
+        weekday = await text(words.weekday)
+        opens = await text(words.response, weekday=weekday, **words.values)
+        if others:
+            return await text(names.UTTER_CLOSED_INSTEAD, opens=opens, department=department.label)
+        return await text(names.UTTER_CLOSED, opens=opens)
 
     async def offer_others(self, conversation_id: str, channel: str, instead_of: str) -> dict[str, Any]:
         """Return the message that offers other departments than one that can't be had."""

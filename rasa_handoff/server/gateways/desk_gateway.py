@@ -345,7 +345,7 @@ def _event_of(publication: Publication) -> tuple[str, Struct] | None:
 
 def _ready(unit: UnitOfWork, agent: str, largest_file: int | None) -> ReadyPayload:
     account = accounts.by_id(unit.connection, agent)
-    found = availability.availability(unit.connection)
+    found = availability.availability(unit.connection, unit.now)
     lists = summaries.lists(unit.connection, agent)
     return ReadyPayload(
         me=_me(account) if account else None,

@@ -5,6 +5,7 @@
 For ``rasa-handoff doctor``.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -30,8 +31,8 @@ RETRY_SECONDS: Final = "5"
 class RelayTokenPage:
     """The page, as an ASGI application. Whoever sends many is slowed down, and each wrong token is logged."""
 
-    def __init__(self, store: Database, guard: Guard, owner: RelayOwner) -> None:
-        self._store, self._guard, self._owner = store, guard, owner
+    def __init__(self, store: Database, guard: Guard, owner: RelayOwner, now: Callable[[], float]) -> None:
+        self._store, self._guard, self._owner, self._now = store, guard, owner, now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (ASGI)."""
@@ -61,7 +62,7 @@ class RelayTokenPage:
     def _about(self, connection: Connection, bot_id: str, epoch: str) -> tuple[Availability, str | None]:
         """Return who is there, and why a relay with the database of this ``epoch`` would be refused, if one is given."""
         refusal = self._owner.refusal_of(connection, bot_id, epoch) if epoch else None
-        return availability.availability(connection), refusal
+        return availability.availability(connection, self._now()), refusal
 
 
 def _answer(status: int, sentence: str, headers: dict[str, Any] | None = None) -> JSONResponse:

@@ -1,11 +1,13 @@
 """Availability: departments, the agents who serve them, the expected wait. Read inside a transaction."""
 
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.core.department_hours import BOT, from_stored
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Availability, Department, Offer, find_department
 from rasa_handoff.server.storage import handoffs
@@ -36,6 +38,8 @@ _AGENT_ID: Final = Statement(
     select(AGENTS.c.id).where(or_(AGENTS.c.id == bindparam("named"), AGENTS.c.email == bindparam("email")))
 )
 
+_HOURS: Final = select(DEPARTMENTS.c.hours).where(DEPARTMENTS.c.name == bindparam("department"))
+
 
 def serving(connection: Connection, department: str | None, only_online: bool = False) -> frozenset[str]:
     """Return the ids of the agents who serve a department.
@@ -47,18 +51,15 @@ def serving(connection: Connection, department: str | None, only_online: bool = 
     return frozenset(row.id for row in _SERVING[department is not None, only_online].all(connection, asked))
 
 
-def availability(connection: Connection) -> Availability:
+def availability(connection: Connection, now: float) -> Availability:
     """Return which departments are open and staffed, and their expected waits: what relays and desks get at each change."""
-    rows = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.title, DEPARTMENTS.c.name)).all()
     departments = tuple(
-        Department(
-            name=row.name,
-            title=row.title,
-            open=row.open,
-            staffed=bool(serving(connection, row.name, only_online=True)),
-            wait=expected_wait(connection, row.name),
+        replace(
+            one,
+            staffed=bool(serving(connection, one.name, only_online=True)),
+            wait=expected_wait(connection, one.name),
         )
-        for row in rows
+        for one in _departments(connection, now)
     )
     return Availability(departments=departments, staffed=bool(serving(connection, None, only_online=True)))
 
@@ -74,19 +75,34 @@ def expected_wait(connection: Connection, department: str | None) -> float | Non
     return float(WAIT_STEP * round(median(waits) / WAIT_STEP)) if waits else None
 
 
-def find(connection: Connection, said: str | None) -> Department | None:
+def find(connection: Connection, said: str | None, now: float) -> Department | None:
     """Return the department that a bot means by this name or title. Whether it is staffed isn't looked up."""
-    if said is None:
-        return None
+    return None if said is None else find_department(_departments(connection, now), said)
+
+
+def _departments(connection: Connection, now: float) -> list[Department]:
+    """Return all departments, and whether they are open; whether they are staffed isn't looked up."""
     rows = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.title, DEPARTMENTS.c.name)).all()
-    stored = (Department(name=row.name, title=row.title, open=row.open, staffed=False) for row in rows)
-    return find_department(stored, said)
+    return [_department(row, now) for row in rows]
 
 
-def destination(connection: Connection, offer: Offer) -> Department | None:
+def _department(row: Any, now: float) -> Department:
+    own = from_stored(row.hours)
+    department = Department(name=row.name, title=row.title, open=row.open, staffed=False)
+    if own is None:
+        return department
+    state = own.hours.state(now)
+    department = replace(department, zone=own.hours.zone, takes_messages=own.then != BOT)
+    if state.is_open or not row.open:
+        return department
+    return replace(department, open=False, opens=state.until, closed_text=own.text)
+
+
+def destination(connection: Connection, offer: Offer, now: float) -> Department | None:
     """Return the department whose queue takes the offered handoff; None: the queue of all agents.
 
-    It is the offer's own if somebody can take it there, else its ``default_department``.
+    It is the offer's own if somebody can take it there, else the one that takes over outside its opening hours, else its
+    ``default_department``.
 
     Raises:
         Refused: with code ``unknown_department``, ``unknown_agent`` or ``nobody_available``.
@@ -95,15 +111,15 @@ def destination(connection: Connection, offer: Offer) -> Department | None:
         _check_agent(connection, offer.agent)
     elif not serving(connection, None, only_online=True):
         if offer.default_department is None:
-            _find_or_refuse(connection, offer.department)  # a wrong name is the better reason
+            _find_or_refuse(connection, offer.department, now)  # a wrong name is the better reason
         raise Refused("nobody_available", "Nobody is there to take this conversation now.")
     try:
-        return _open_department(connection, offer, offer.department)
+        return _open_department(connection, offer, offer.department, now)
     except Refused as problem:
         if offer.default_department is None:
             raise
         try:
-            return _open_department(connection, offer, offer.default_department)
+            return _open_department(connection, offer, offer.default_department, now)
         except Refused:
             raise problem from None  # the sentence is about what the bot asked for
 
@@ -115,19 +131,32 @@ def agent_id_of(connection: Connection, name: str) -> str | None:
     return found
 
 
-def _open_department(connection: Connection, offer: Offer, said: str | None) -> Department | None:
-    department = _find_or_refuse(connection, said)
+def _open_department(connection: Connection, offer: Offer, said: str | None, now: float) -> Department | None:
+    department = _find_or_refuse(connection, said, now)
     if department is None:
+        known = _departments(connection, now)
+        if known and not any(one.open for one in known):
+            raise Refused("nobody_available", "Every department is closed now.")
         return None
     if not department.open:
+        instead = _overflow(connection, department, now)
+        if instead is not None and (offer.agent is not None or serving(connection, instead.name, only_online=True)):
+            return instead
         raise Refused("nobody_available", f"{department.label} is closed now.")
     if offer.agent is None and not serving(connection, department.name, only_online=True):
         raise Refused("nobody_available", f"Nobody is there for {department.label} now.")
     return department
 
 
-def _find_or_refuse(connection: Connection, said: str | None) -> Department | None:
-    department = find(connection, said)
+def _overflow(connection: Connection, department: Department, now: float) -> Department | None:
+    """Return the department that takes over from one that is closed, if that is open itself."""
+    own = from_stored(connection.execute(_HOURS, {"department": department.name}).scalar())
+    instead = None if own is None else find(connection, own.overflow, now)
+    return instead if instead is not None and instead.open else None
+
+
+def _find_or_refuse(connection: Connection, said: str | None, now: float) -> Department | None:
+    department = find(connection, said, now)
     if said is not None and department is None:
         raise Refused("unknown_department", f"There is no department '{said}' at this desk.")
     return department

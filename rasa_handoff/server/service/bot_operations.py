@@ -161,7 +161,7 @@ def _rating_in_words(rating: RatingPayload) -> str:
 
 
 def _begin(unit: UnitOfWork, offer: Offer) -> Record:
-    department = availability.destination(unit.connection, offer)
+    department = availability.destination(unit.connection, offer, unit.now)
     return queues.arrive(unit, offer, RELAY, None if department is None else department.name)
 
 
@@ -178,17 +178,19 @@ def _keep_message(unit: UnitOfWork, offer: Offer) -> Record:
 
 def _known_department(unit: UnitOfWork, offer: Offer) -> str | None:
     """Return the name of the offer's department, or of its default one if the desk doesn't know it; None if it knows neither."""
-    known = (availability.find(unit.connection, said) for said in (offer.department, offer.default_department))
+    known = (
+        availability.find(unit.connection, said, unit.now) for said in (offer.department, offer.default_department)
+    )
     return next((department.name for department in known if department is not None), None)
 
 
 def _elsewhere(unit: UnitOfWork, record: Record) -> Department | None:
     """Return the department that has the handoff, if that isn't the one that was asked for."""
     offer, name = record.offer, record.assignment.department
-    asked = availability.find(unit.connection, offer.department)
+    asked = availability.find(unit.connection, offer.department, unit.now)
     if name is None or offer.department is None or (asked is not None and asked.name == name):
         return None
-    return availability.find(unit.connection, name)
+    return availability.find(unit.connection, name, unit.now)
 
 
 def _add_contact(unit: UnitOfWork, record: Record, given: Contact) -> None:

@@ -398,7 +398,7 @@ class Service:
         """Read which departments are staffed; publish it if it has changed. ``tells``: whether other servers then look too."""
 
         def work(unit: UnitOfWork) -> Availability:
-            found = availability.availability(unit.connection)
+            found = availability.availability(unit.connection, unit.now)
             if tells and found != self._availability:
                 OUTBOX.change_log.note(unit.connection, AVAILABILITY, "")
             return found

@@ -178,7 +178,7 @@ DEPARTMENTS: Final = Table(
     Column("name", String(LONGEST_NAME), primary_key=True),
     Column("title", String(LONGEST_NAME), nullable=False),
     Column("open", Boolean, nullable=False),
-    # Opening hours as JSON; null: always open.
+    # Its opening hours (core/department_hours.py) as JSON; none: it is always open.
     Column("hours", Text),
 )
 

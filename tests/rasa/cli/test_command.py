@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,14 +116,16 @@ def test_agents_departments_and_tokens_are_added(tmp_path: Path) -> None:
     assert len(token.stdout.strip()) > 20
 
 
+def run_on(database: str, *arguments: str, stdin: str = "", code: int = 0) -> str:
+    done = command(*arguments, "--database", database, stdin=stdin)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
 def test_agents_departments_and_tokens_are_listed_changed_and_removed(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'desk.db'}"
 
-    def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
-        done = command(*arguments, "--database", database, stdin=stdin)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
-
+    run = partial(run_on, database)
     run("department", "add", "billing")
     run("agent", "add", "t@example.com", "--name", "Thandi", "--department", "billing", stdin="a long enough one\n")
     run("agent", "add", "p@example.com", "--name", "Pieter", stdin="a long enough one\n")
@@ -164,6 +167,30 @@ def test_the_first_account_is_admin_and_says_so_unless_a_role_is_given(tmp_path:
     assert "as agent." in added("c@example.com")
     assert "as supervisor." in added("d@example.com", "--role", "supervisor")
     assert set(agent.ROLES) == {role.value for role in accounts.Role}
+
+
+def test_a_departments_hours_are_set_shown_and_taken_away(tmp_path: Path) -> None:
+    run = partial(run_on, f"sqlite:///{tmp_path / 'desk.db'}")
+    hours, again, wrong = (str(tmp_path / name) for name in ("hours.yml", "again.yml", "wrong.yml"))
+    Path(hours).write_text(
+        "time_zone: Africa/Johannesburg\nweek: {monday: ['08:00-17:00']}\ndates: {2026-12-21: {title: A day off}}\n"
+    )
+    run("department", "add", "billing")
+    said = run("department", "hours", "billing", "--file", hours)
+    assert "The department billing is " in said
+    assert "(Africa/Johannesburg)" in said
+    shown = run("department", "hours", "billing", "--show")
+    Path(again).write_text(shown)
+    assert "# billing is " in shown
+    assert "A day off" in shown
+    run("department", "hours", "billing", "--file", again)
+    assert run("department", "hours", "billing", "--show") == shown
+    Path(wrong).write_text("time_zone: Mars/Olympus\n")
+    assert "Mars/Olympus" in run("department", "hours", "billing", "--file", wrong, code=1)
+    assert "can't be read" in run("department", "hours", "billing", "--file", str(tmp_path / "none.yml"), code=1)
+    assert "no department 'orders'" in run("department", "hours", "orders", "--file", hours, code=1)
+    assert run("department", "hours", "billing", "--always") == "The department billing is always open.\n"
+    assert run("department", "hours", "billing", "--show") == "# billing is always open.\n"
 
 
 def test_whose_department_is_removed_serves_none_and_not_all(tmp_path: Path) -> None:
