@@ -13,15 +13,12 @@
 
 import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
 import { createItem, markRead, updateItem } from "./message-items.js";
-import { CustomerFiles } from "./customer-files.js";
-import { loadDraft, saveDraft } from "./draft-storage.js";
-import { listenForFiles } from "./file-drop.js";
-import { FileSending } from "./file-sending.js";
 import { contentOf, keptMedia } from "./message-content.js";
+import { MessageForm } from "./message-form.js";
 import { MessageScroller } from "./message-scroller.js";
 import { noteActive, RatingForm } from "./rating.js";
-import { filesAddress, rasaAddress, RasaSocket } from "./rasa-socket.js";
-import { language, t, translate } from "./texts.js";
+import { rasaAddress, RasaSocket } from "./rasa-socket.js";
+import { t, translate } from "./texts.js";
 import { isolate } from "./text-direction.js";
 import { TypingIndicator } from "./typing-indicator.js";
 
@@ -35,7 +32,6 @@ const TYPING_LASTS = 6_000;
 const RETRY_AFTER = 1_000;
 /** As long as this an interruption isn't shown: a server that is updated ends, and the page connects to another one. */
 const INTERRUPTION_LASTS = 3_000;
-const LONGEST_MESSAGE = 20_000;
 const PLACE_WITHIN = 15_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
@@ -43,7 +39,6 @@ const STATE_TEXTS = { connecting: t("connecting"), online: t("online"), offline:
 
 const find = (/** @type {string} */ selector) =>
   /** @type {HTMLElement} */ (document.querySelector(selector));
-const field = /** @type {HTMLTextAreaElement} */ (find("#message"));
 const list = find("#lines");
 const scroller = new MessageScroller(find(".scroller"), find("#new-messages"));
 
@@ -65,9 +60,13 @@ const socket = new RasaSocket(rasaAddress(), () => storage.conversation, {
   onActive,
   onToken,
 });
-const files = new CustomerFiles(find("#chosen"), beginSending, onFilesChanged);
 const rating = new RatingForm(/** @type {HTMLFormElement} */ (find("#rate")), find("#rate-state"), rate);
-const indicator = new TypingIndicator((on) => socket.sendTyping(on));
+const form = new MessageForm(
+  () => storage.conversation,
+  sendWritten,
+  new TypingIndicator((on) => socket.sendTyping(on)),
+  () => connection !== "refused",
+);
 
 /** @param {Connection} state */
 function onConnection(state) {
@@ -77,7 +76,7 @@ function onConnection(state) {
   } else {
     showConnection(state);
   }
-  if (state === "online") files.retry();
+  if (state === "online") form.retry();
   void sendUnsent();
 }
 
@@ -92,7 +91,7 @@ function onNetworkGone() {
 function onNetworkBack() {
   showConnection(connection);
   socket.connect();
-  files.retry();
+  form.retry();
   void sendUnsent();
 }
 
@@ -142,7 +141,7 @@ function rate(message) {
     conversation.rating = message === null ? conversation.rating : { id: freshId(), message };
   });
   drawRating();
-  field.focus({ preventScroll: true });
+  form.focus();
   void sendUnsent();
 }
 
@@ -353,82 +352,20 @@ function itemAt(index, line) {
  */
 function choose(title, payload) {
   send(title, payload);
-  field.focus({ preventScroll: true });
+  form.focus();
 }
 
-/** Make the field as high as its text. */
-function grow() {
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight + 2}px`;
-}
-
-/** Whether the customer has pressed Send while files were on their way. */
-let sendsWhenReady = false;
-
-function submit() {
-  sendsWhenReady = false;
-  const text = field.value.trim();
-  const length = [...text].length;
-  if ((!text && !files.some) || warnIfTooLong(length) || warnOfHopeless()) return;
-  sendsWhenReady = !files.ready;
-  if (sendsWhenReady) return files.retry();
-  field.value = "";
-  indicator.stop();
-  grow();
-  const kept = files.take();
-  keepDraft();
+/**
+ * Send what the customer has written, with the files that Rasa keeps.
+ *
+ * @param {string} text
+ * @param {import("./file-sending.js").Kept[]} kept
+ */
+function sendWritten(text, kept) {
   if (!kept.length) return send(text);
   const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text, at: Date.now(), sent: false };
   add({ ...line, media: kept.map(keptMedia), files: kept.map(({ id }) => id) });
   void sendUnsent();
-}
-
-/** @param {File} file @param {string} key @param {(share: number) => void} report */
-function beginSending(file, key, report) {
-  return new FileSending(filesAddress(), storage.conversation, file, key, report);
-}
-
-function onFilesChanged() {
-  find("#cannot-send").hidden = true;
-  keepDraft();
-  if (sendsWhenReady && (files.ready || files.hopeless !== undefined)) submit();
-}
-
-/** Keep what isn't sent yet, for a reload. */
-function keepDraft() {
-  saveDraft(storage.conversation.session, { text: field.value, files: files.kept });
-}
-
-function restoreDraft() {
-  const draft = loadDraft(storage.conversation.session);
-  field.value = draft.text;
-  files.restore(draft.files);
-  grow();
-}
-
-/** Return whether a file can never be sent, and say so on the page. */
-function warnOfHopeless() {
-  const name = files.hopeless;
-  const warning = find("#cannot-send");
-  warning.hidden = name === undefined;
-  warning.textContent = name === undefined ? "" : t("takeOutFirst", { name: isolate(name) });
-  return name !== undefined;
-}
-
-/** @param {Iterable<File>} chosen */
-function addFiles(chosen) {
-  files.add(chosen);
-  field.focus({ preventScroll: true });
-}
-
-/** Return whether a message is too long to be sent, and say so on the page. @param {number} length */
-function warnIfTooLong(length) {
-  const excess = length > LONGEST_MESSAGE;
-  const warning = find("#too-long");
-  warning.hidden = !excess;
-  const count = (/** @type {number} */ number) => number.toLocaleString(language);
-  warning.textContent = excess ? t("tooLong", { most: count(LONGEST_MESSAGE), length: count(length) }) : "";
-  return excess;
 }
 
 const leaveDialog = /** @type {HTMLDialogElement} */ (find("#leave"));
@@ -476,27 +413,17 @@ function left() {
 }
 
 function startAgain() {
-  files.clear();
-  storage.startAgain();
-  keepDraft();
+  form.changeOver(() => storage.startAgain());
   draw();
   scroller.toEnd();
   onConnection("connecting");
   socket.reconnect();
-  field.focus();
+  form.focus();
 }
 
-find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
 find("#start-again").addEventListener("click", askToStartAgain);
 find("#end").addEventListener("click", askToEnd);
 find("#place").addEventListener("click", sendPlace);
-const fileInput = /** @type {HTMLInputElement} */ (find("#files"));
-find("#attach").addEventListener("click", () => fileInput.click());
-fileInput.addEventListener("change", () => {
-  addFiles([...(fileInput.files ?? [])]);
-  fileInput.value = "";
-});
-listenForFiles(field, find("main"), () => connection !== "refused", addFiles);
 find('[data-testid="leave-yes"]').addEventListener("click", leave);
 find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {
@@ -506,16 +433,10 @@ find("#suggestions").addEventListener("click", (event) => {
 document.addEventListener("visibilitychange", sendSeen);
 addEventListener("online", onNetworkBack);
 addEventListener("offline", onNetworkGone);
-field.addEventListener("input", () => (grow(), keepDraft(), indicator.keyPressed()));
-field.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  submit();
-});
 
 translate(document);
 showConnection("connecting");
 drawActive();
-restoreDraft();
+form.restore();
 draw();
 socket.reconnect();

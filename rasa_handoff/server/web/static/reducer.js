@@ -9,16 +9,15 @@
  */
 
 import { isToFollowUp, moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
-import { kindOf } from "./parts.js";
 import { PersistentMap } from "./persistent-map.js";
 import { unreadCount } from "./selectors.js";
+import { withAttached, withDelay, withoutUnsent, withProblem, withStored } from "./unsent-steps.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").DeskEvent} DeskEvent */
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Summary} Summary */
 /** @typedef {import("./types.js").Conversation} Conversation */
-/** @typedef {import("./types.js").Unsent} Unsent */
 /** @typedef {import("./types.js").UnsentPart} UnsentPart */
 
 /**
@@ -359,64 +358,4 @@ function withSeenElsewhere(state, { seen: theirs }) {
   const after = { ...state, seen: new Map([...state.seen, ...news]) };
   const read = state.lists.mine.filter((one) => one.unread && one.handoff_id !== state.selected && !isUnread(after, one));
   return read.reduce((left, { handoff_id }) => withoutConversation(left, handoff_id), after);
-}
-
-/**
- * @param {State} state
- * @param {string} id
- * @param {string | null} problem
- * @returns {State}
- */
-function withProblem(state, id, problem) {
-  return { ...state, unsent: state.unsent.map((unsent) => (unsent.id === id ? { ...unsent, problem } : unsent)) };
-}
-
-/** Note whether a message waits before its files are uploaded again. @param {State} state @param {DeskEvent} event @returns {State} */
-function withDelay(state, { id, delayed }) {
-  const before = state.unsent.find((unsent) => unsent.id === id);
-  if (!before || (before.delayed ?? false) === delayed) return state;
-  return { ...state, unsent: state.unsent.map((unsent) => (unsent === before ? { ...before, delayed } : unsent)) };
-}
-
-/**
- * @param {State} state
- * @param {string} id
- * @param {(parts: UnsentPart[]) => UnsentPart[]} change
- * @returns {State}
- */
-function withAttached(state, id, change) {
-  const parts = change(state.attached.get(id) ?? []);
-  return { ...state, attached: parts.length ? state.attached.with(id, parts) : state.attached.without(id) };
-}
-
-/**
- * @param {State} state
- * @param {DeskEvent} event
- * @returns {State}
- */
-function withoutUnsent(state, { id }) {
-  const keys = state.unsent.filter((unsent) => unsent.id === id).flatMap(({ parts }) => parts.map(({ key }) => key));
-  return {
-    ...state,
-    unsent: state.unsent.filter((unsent) => unsent.id !== id),
-    uploads: keys.reduce((uploads, key) => uploads.without(key), state.uploads),
-  };
-}
-
-/**
- * Note that the server has a file of an unsent message. It decides what kind of file it is, by its content.
- *
- * @param {State} state
- * @param {DeskEvent} event
- * @returns {State}
- */
-function withStored(state, { id, key, media }) {
-  const part = { type: kindOf(media.type), media, key };
-  /** @param {Unsent} unsent */
-  const stored = (unsent) => ({ ...unsent, parts: unsent.parts.map((one) => (one.key === key ? part : one)) });
-  return {
-    ...state,
-    unsent: state.unsent.map((unsent) => (unsent.id === id ? stored(unsent) : unsent)),
-    uploads: state.uploads.without(key),
-  };
 }
