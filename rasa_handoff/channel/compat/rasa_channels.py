@@ -11,6 +11,7 @@ from rasa.core.channels.rest import RestInput
 from sanic.request import Request
 
 from rasa_handoff.core.native_messages import PAYLOAD, ChannelMessage
+from rasa_handoff.protocol.names import SPEAKER_KEY
 
 Send = Callable[[str, ChannelMessage], Awaitable[None]]
 """Sends a message to a recipient: an output's ``send_response``."""
@@ -72,12 +73,16 @@ def ids_of_parts(id: str, parts: int) -> list[str]:
 
 
 async def send_with_ids(output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
-    """Send a message through a collecting output, each part with an ``id`` added, which stock front ends ignore."""
+    """Send a message through a collecting output, each part with an ``id`` added, which stock front ends ignore.
+
+    If the message says who speaks, each part does.
+    """
     if not isinstance(output, CollectingOutputChannel):
         await send_directly(output, conversation_id, message)
         return
+    speaker = {SPEAKER_KEY: message[SPEAKER_KEY]} if SPEAKER_KEY in message else {}
     if PAYLOAD in message:
-        await output._persist_message({"recipient_id": conversation_id, **message[PAYLOAD], "id": id})
+        await output._persist_message({"recipient_id": conversation_id, **message[PAYLOAD], **speaker, "id": id})
         return
     parts: list[ChannelMessage] = []
     persist = output._persist_message
@@ -91,7 +96,7 @@ async def send_with_ids(output: OutputChannel, conversation_id: str, message: Ch
     finally:
         del output._persist_message
     for part, part_id in zip(parts, ids_of_parts(id, len(parts)), strict=True):
-        await persist({**part, "id": part_id})
+        await persist({**part, **speaker, "id": part_id})
 
 
 async def emissions_of(output: OutputChannel, conversation_id: str, message: ChannelMessage) -> list[Emission]:

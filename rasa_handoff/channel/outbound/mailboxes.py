@@ -19,7 +19,6 @@ from rasa.core.channels.channel import CollectingOutputChannel
 
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.response_batch import ResponseBatch, ResponseBatches, outdated_keys
-from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.core.native_messages import ChannelMessage
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.errors import Refused, Unreachable
@@ -144,20 +143,19 @@ class Mailboxes:
         """Return the entries that are for this request and that it wasn't given yet, as the channel's answers have them."""
         fresh = [entry for entry in entries if entry.key > reader.given]
         output = CollectingOutputChannel()
-        batch, old = ResponseBatch(reader.method, output), outdated_keys(entries)
+        batch, old = ResponseBatch(reader.method, output, names_speakers=True), outdated_keys(entries)
         channel = (await self._relay.recall(reader.conversation_id)).channel if fresh else None
         for entry in fresh:
             is_here = (entry.body.get("channel") or channel) == reader.method.channel.name()
             if entry.key in old:
                 self._batches.leave_out(entry)
-            elif is_here and self._batches.fetched(entry) is None and not await self._add(batch, output, entry):
+            elif is_here and self._batches.fetched(entry) is None and not await self._add(batch, entry):
                 break
             reader.given = entry.key
         return list(output.messages)
 
-    async def _add(self, batch: ResponseBatch, output: CollectingOutputChannel, entry: Entry) -> bool:
+    async def _add(self, batch: ResponseBatch, entry: Entry) -> bool:
         """Add an entry to what is given; return False if that isn't possible now."""
-        before = len(output.messages)
         try:
             await self._batches.add_entry(batch, entry.lane, entry)
         except Unreachable as problem:
@@ -166,8 +164,6 @@ class Mailboxes:
         except Exception:
             log.exception("A message for %s can't be given now; it waits for the next request.", short_id(entry.lane))
             return False
-        for part in output.messages[before:]:
-            part.update(speaker_of(entry))
         return True
 
     # What the outbox does

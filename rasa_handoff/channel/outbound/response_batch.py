@@ -15,6 +15,7 @@ from rasa.core.channels.channel import OutputChannel
 from rasa_handoff.channel.compat.http_answers import HttpAnswer, answer
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.speakers import speaker_of
 from rasa_handoff.core.outdated_notices import outdated
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -40,11 +41,12 @@ MakeMessage = Callable[[Entry, str], Awaitable[dict[str, Any]]]
 class ResponseBatch:
     """The entries in one response.
 
-    ``messages``: the messages by their entries' keys. ``missed``: whether an entry may have come too late for this response.
+    ``names_speakers``: whether a message says who speaks. ``messages``: the messages by their entries' keys. ``missed``: whether
+    an entry may have come too late for this response.
     """
 
-    def __init__(self, method: DeliveryMethod, output: OutputChannel) -> None:
-        self.method, self.output = method, output
+    def __init__(self, method: DeliveryMethod, output: OutputChannel, names_speakers: bool) -> None:
+        self.method, self.output, self.names_speakers = method, output, names_speakers
         self.messages: dict[int, dict[str, Any]] = {}
         self.answer: HttpAnswer | None = None
         self.missed = False
@@ -111,7 +113,8 @@ class ResponseBatches:
             before.answer.settle(False)  # not known to be written, so its entries are sent again
         if message_facts().acknowledges:
             await self.acknowledge(conversation_id, method.channel.name(), message_facts().after)
-        batch = self._batches[conversation_id] = ResponseBatch(method, output)
+        has_mailbox = message_facts().acknowledges and method.capabilities.mailbox
+        batch = self._batches[conversation_id] = ResponseBatch(method, output, names_speakers=has_mailbox)
         try:
             if waits or before is not None:
                 await self.add(conversation_id)
@@ -157,7 +160,8 @@ class ResponseBatches:
         for tries in itertools.count(1):
             try:
                 message = await self._make_message(entry, batch.method.channel.name())
-                await batch.method.send(batch.output, conversation_id, message, str(entry.id))
+                speaker = speaker_of(entry) if batch.names_speakers else {}
+                await batch.method.send(batch.output, conversation_id, {**message, **speaker}, str(entry.id))
                 batch.messages[entry.key] = message
                 return
             except Exception as problem:

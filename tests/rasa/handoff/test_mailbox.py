@@ -1,10 +1,7 @@
 """A mailbox that is fetched at once: requests that wait for what is said to their customer, by the customer's token alone."""
 
 import asyncio
-import contextlib
 import json
-import re
-import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +20,6 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.channels.test_customer_media import PDF, uploaded
 from tests.rasa.handoff.conftest import credentials
-from tests.support.npm import program
-from tests.support.paths import ROOT
 
 SECRET = "s" * 32
 CHANNELS = {
@@ -34,6 +29,8 @@ CHANNELS = {
     "callback": {"url": "http://127.0.0.1:9/"},
     "tests.rasa.channels.own_channels.CounterInput": None,
 }
+
+CARD = {"type": "card", "title": "Karoo", "buttons": [{"title": "Order", "payload": "/order"}]}
 
 Serve = Callable[..., RasaServer]
 
@@ -402,6 +399,25 @@ async def test_what_is_for_another_channel_of_the_customers_isnt_given(rasa: Ras
     assert "on the page" in (await client.fetch(wait=0)).texts
 
 
+async def test_an_answer_says_who_speaks_as_the_mailbox_does(rasa: RasaServer, thandi: ScriptedAgent) -> None:
+    client = Client(rasa)
+    handoff_id = await client.is_live(thandi)
+    await thandi.ask(
+        "message", handoff_id=handoff_id, id="w-1", text="", parts=[{"type": "text", "text": "Look."}, CARD]
+    )
+    await thandi.hears("message.status", message_id="w-1", status="waiting")
+    answered = await client.say("yes?")
+    assert {message["handoff_speaker"]["name"] for message in answered} == {"Thandi"}
+    assert (await client.fetch(wait=0, after="")).body == answered
+    bare = {"sender": client.id, "message": "and?"}
+    async with rasa.http.post(f"{client.url}/webhook", json=bare, headers=client.headers) as answer:
+        unnamed = await answer.json()
+    assert [{**message, "handoff_speaker": None} for message in unnamed] == [
+        {**message, "handoff_speaker": None} for message in answered
+    ]
+    assert not any("handoff_speaker" in message for message in unnamed)
+
+
 async def test_a_page_of_another_origin_may_fetch(rasa: RasaServer) -> None:
     asks = {
         "Origin": "https://shop.example",
@@ -413,51 +429,3 @@ async def test_a_page_of_another_origin_may_fetch(rasa: RasaServer) -> None:
         assert HEADER.lower() in answer.headers["Access-Control-Allow-Headers"].lower()
     fetched = await (client := Client(rasa)).fetch(wait=0, headers={**client.headers, "Origin": "https://shop.example"})
     assert fetched.headers["Access-Control-Allow-Origin"] == "https://shop.example"
-
-
-async def test_the_documented_client_hears_and_says_everything_once(
-    rasa: RasaServer, thandi: ScriptedAgent, tmp_path: Path
-) -> None:
-    """The twenty lines of docs/front-ends.md, run by Node."""
-    (block,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "front-ends.md").read_text(), re.DOTALL)
-    assert len(block.splitlines()) <= 20
-    client = Client(rasa)
-    folder = tmp_path / "node"
-    folder.mkdir()
-    (folder / "mailbox.mjs").write_text(block)
-    (folder / "main.mjs").write_text(
-        'import { mailbox } from "./mailbox.mjs";\nimport { createInterface } from "node:readline";\n'
-        f'const box = mailbox("{rasa.url}", "{client.id}", "{client.headers[HEADER]}", '
-        "(message) => console.log(message.text));\n"
-        'createInterface({ input: process.stdin }).on("line", box.say).on("close", box.stop);\n'
-    )
-    node = await asyncio.create_subprocess_exec(
-        program("node"), str(folder / "main.mjs"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert node.stdin is not None
-    assert node.stdout is not None
-    came: list[str] = []
-
-    async def hear(words: str) -> None:
-        assert node.stdout is not None
-        while not any(words in line for line in came):
-            came.append((await within(node.stdout.readline(), 10)).decode().rstrip("\n"))
-
-    node.stdin.write(b"/greet\n")
-    await hear("Hello.")
-    node.stdin.write(b"/execute_handoff\n")
-    handoff_id = (await thandi.take_next())["handoff_id"]
-    await hear("Thandi is here")
-    for number in range(5):
-        await thandi.say(handoff_id, f"Word {number}.", id=f"w-{number}")
-    await hear("Word 4.")
-    node.stdin.write(b"thank you\n")
-    await thandi.hears("message", text="thank you")
-    await thandi.hears("message.status", message_id="w-4", status="delivered")
-    node.stdin.close()
-    with contextlib.suppress(ProcessLookupError):
-        assert await within(node.wait(), 10) == 0
-    rest = (await node.stdout.read()).decode()
-    assert [line for line in (*came, *rest.splitlines()) if line.startswith("Word")] == [
-        f"Word {number}." for number in range(5)
-    ]
