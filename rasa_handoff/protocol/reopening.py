@@ -58,7 +58,10 @@ def opening_words(department: Department, now: float) -> OpeningWords | None:
     """Return when a department opens, as a customer is told it; None if that isn't known."""
     if department.opens is None:
         return None
-    zone = ZoneInfo(department.zone or "UTC")
+    try:
+        zone = ZoneInfo(department.zone or "UTC")
+    except (ValueError, OSError, LookupError):  # the server's time zones may be newer
+        return None
     opens, today = datetime.fromtimestamp(department.opens, zone), datetime.fromtimestamp(now, zone).date()
     values = {"time": opens.strftime("%H:%M"), "date": opens.date().isoformat()}
     weekday = names.WEEKDAY_RESPONSE.format(WEEKDAYS[opens.weekday()])

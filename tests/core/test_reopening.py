@@ -4,6 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol.reopening import WEEKDAYS, closed_department, opening_words, takes_messages
@@ -38,6 +39,7 @@ def test_the_time_is_said_as_people_say_it_in_the_departments_zone(now: str, exp
 
 def test_what_is_not_known_is_not_said() -> None:
     assert opening_words(closed(opens=None), 0.0) is None
+    assert opening_words(replace(closed(), zone="Mars/Olympus"), 0.0) is None
     assert all(preset_text(f"utter_handoff_{name}", {}) == name.capitalize() for name in WEEKDAYS)
 
 
