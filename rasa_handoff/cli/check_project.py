@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from rasa_handoff.cli import edit_config, text_files
+from rasa_handoff.cli.channel_sources import may_have_mailbox
 from rasa_handoff.cli.edit_actions import LINE, imports_actions
 from rasa_handoff.cli.edit_credentials import is_channel
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
@@ -95,7 +96,9 @@ def check_customer_tokens(project: Project) -> Iterator[Finding]:
             f"customer_tokens is off: whoever knows a conversation's id can read it, speak in it and end it ({', '.join(web)}). "
             f"Keep ids random and secret, or see docs/customer-tokens.md."
         )
-    fetched = [key for key in settings.channels if key == "rest" or "." in key]
+    fetched = [
+        key for key in settings.channels if key == "rest" or ("." in key and may_have_mailbox(project.folder, key))
+    ]
     if fetched and settings.customer_tokens == "off":
         yield ok(
             f"Clients can't wait for messages at GET /webhooks/<name>/handoff/messages ({', '.join(fetched)}): with "

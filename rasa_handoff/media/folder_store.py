@@ -13,6 +13,19 @@ from rasa_handoff.media.media_errors import MediaAway, MediaFull, MediaMissing
 from rasa_handoff.media.media_store import PIECE, MediaStore, private
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_RIGHT: Final = "let the user of this process write there, or name another folder"
+NO_FOLDER: Final = "name a folder that is there or can be made"
+ADVICE: Final = {
+    errno.EACCES: NO_RIGHT,
+    errno.EPERM: NO_RIGHT,
+    errno.EROFS: NO_RIGHT,
+    errno.ENOENT: NO_FOLDER,
+    errno.EEXIST: NO_FOLDER,
+    errno.ENOTDIR: NO_FOLDER,
+    errno.ENAMETOOLONG: NO_FOLDER,
+}
+"""What to do about an error of the disk that doesn't pass by itself."""
+PROBE: Final = b"a file that shows that files can be kept here\n"
 
 
 class FolderStore(MediaStore):
@@ -37,6 +50,31 @@ class FolderStore(MediaStore):
 
     def _path(self, id: str) -> Path:
         return self._folder / id[:2] / id
+
+    async def probe(self) -> None:
+        """Keep a small file, read it and delete it."""
+        await asyncio.to_thread(self.probe_now)
+
+    def probe_now(self) -> None:
+        """Do so; blocks.
+
+        Raises:
+            MediaFull, MediaAway: as in :meth:`~rasa_handoff.media.media_store.MediaStore.probe`.
+        """
+        path = self.incoming / f"probe.{os.urandom(8).hex()}"
+        try:
+            self.make_incoming()
+            try:
+                with open(path, "xb", opener=private) as file:
+                    file.write(PROBE)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if path.read_bytes() != PROBE:
+                    raise OSError("What was written isn't read.")
+            finally:
+                path.unlink(missing_ok=True)
+        except OSError as problem:
+            raise as_media_error(problem) from problem
 
     async def put(self, id: str, file: Path) -> None:
         """Keep a copy of the file; it is on the disk when this returns, also after a power cut."""
@@ -95,7 +133,9 @@ class FolderStore(MediaStore):
 
 def as_media_error(problem: OSError) -> MediaFull | MediaAway:
     """Return what an error of the disk means for who sends a file."""
-    return MediaFull() if problem.errno in NO_ROOM else MediaAway(str(problem))
+    if problem.errno in NO_ROOM:
+        return MediaFull(str(problem))
+    return MediaAway(str(problem), ADVICE.get(problem.errno or 0, ""))
 
 
 def _sync_folder(folder: Path) -> None:

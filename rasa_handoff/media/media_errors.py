@@ -35,17 +35,19 @@ class MediaRefused(Refused):
 class MediaAway(MediaRefused, Unreachable):
     """The media store can't be reached now. Nothing was kept; it may be tried again."""
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", advice: str = "") -> None:
         super().__init__(AWAY, "Pictures and files can't be kept just now. Please try again in a moment.")
-        self.reason = reason
-        """For the log: what the store answered."""
+        self.reason, self.advice = reason, advice
+        """For the log: what the store answered; and what to do, if it won't heal by itself."""
 
 
 class MediaFull(MediaRefused):
     """The media store has no room for the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__(FULL, "There is no room for pictures and files any more. Please describe it in words.")
+        self.reason = reason
+        """For the log: what the store answered; empty if a limit is reached."""
 
 
 class MediaMissing(MediaRefused):

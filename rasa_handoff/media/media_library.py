@@ -31,6 +31,7 @@ from rasa_handoff.media.signed_addresses import SignedAddresses, signing_key_of
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.media_limits import MediaLimits
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.tasks import cancel_all
 
 T = TypeVar("T")
 
@@ -59,8 +60,14 @@ class MediaLibrary:
         media_store: MediaStore,
         limits: MediaLimits = MediaLimits(),  # noqa: B008 - immutable
         now: Callable[[], float] = time.time,
+        tried_at_start: bool = False,
     ) -> None:
+        """``tried_at_start``: whether the log is to say at the start if the media store can't be used."""
         self.limits, self.table = limits, table
+        self._tried_at_start = tried_at_start
+        self._trying: asyncio.Task[None] | None = None
+        self._trouble: str | None = None
+        """What was last said of a media store that can't be used; None if it can."""
         self._store, self._media_store, self._now = store, media_store, now
         self._addresses: SignedAddresses | None = None
         self._coming = asyncio.Semaphore(MOST_COMING)
@@ -69,10 +76,41 @@ class MediaLibrary:
 
     async def __aenter__(self) -> "MediaLibrary":
         await self._media_store.__aenter__()
+        if self._tried_at_start:
+            self._trying = asyncio.create_task(self._try())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        if self._trying is not None:
+            await cancel_all(self._trying)
         await self._media_store.__aexit__(*exception)
+
+    async def _try(self) -> None:
+        with contextlib.suppress(MediaRefused):
+            async with self._noting_trouble():
+                await self._media_store.probe()
+
+    @contextlib.asynccontextmanager
+    async def _noting_trouble(self) -> AsyncIterator[None]:
+        """Log once that the media store can't be used and what to do, and once that it can be used again."""
+        try:
+            yield
+        except MediaAway as problem:
+            advice = problem.advice or "look whether it can be reached"
+            self._say_trouble(f"can't be used, and each file tries it again: {advice}", problem.reason)
+            raise
+        except MediaFull as problem:
+            if problem.reason:
+                self._say_trouble("is full, so pictures and files are refused: make room", problem.reason)
+            raise
+        if self._trouble is not None:
+            self._trouble = None
+            log.warning("The media store can be used again.")
+
+    def _say_trouble(self, trouble: str, reason: str) -> None:
+        if trouble != self._trouble:
+            log.error("The media store %s (%s).", trouble, reason)
+        self._trouble = trouble
 
     async def addresses(self) -> SignedAddresses:
         """Return what makes and checks the addresses of files."""
@@ -109,7 +147,7 @@ class MediaLibrary:
                 raise MediaRefused(DAMAGED, TAKEN)
             return known
         await self._store.write(lambda connection: self._check(connection, owner, announced))
-        async with self._coming, _coming_file(self._media_store) as coming:
+        async with self._noting_trouble(), self._coming, _coming_file(self._media_store) as coming:
             await self._receive(content, coming)
             return await self._keep(coming, owner, name, id, is_clean)
 
@@ -172,11 +210,7 @@ class MediaLibrary:
         await self._store.write(begin)
         try:
             await self._media_store.put(id, file)
-        except BaseException as problem:
-            if isinstance(problem, MediaAway):
-                log.error("The media store can't be used: %s", problem.reason)
-            elif isinstance(problem, MediaFull):
-                log.error("The media store is full, so pictures and files are refused.")
+        except BaseException:
             with contextlib.suppress(Exception):
                 await self._store.write(lambda connection: self.table.fail(connection, id))
             raise

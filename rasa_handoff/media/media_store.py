@@ -65,6 +65,15 @@ class MediaStore(abc.ABC):
                     left.unlink()
 
     @abc.abstractmethod
+    async def probe(self) -> None:
+        """Keep a small file, read it and delete it, to learn whether the store can be used.
+
+        Raises:
+            MediaFull: there is no room.
+            MediaAway: it can't be used now, or until somebody follows the ``advice``.
+        """
+
+    @abc.abstractmethod
     async def put(self, id: str, file: Path) -> None:
         """Keep a copy of this file, all of it or nothing; one that has the id already is replaced.
 
@@ -91,8 +100,10 @@ class MediaStore(abc.ABC):
         """
 
 
-def open_media_store(where: str) -> MediaStore:
+def open_media_store(where: str, hurried: bool = False) -> MediaStore:
     """Return the store: a bucket by ``s3://bucket/prefix``, else the folder of this path.
+
+    ``hurried``: a person waits, so a bucket that doesn't answer soon is away.
 
     Raises:
         SettingsError: the address can't be used; one sentence.
@@ -100,7 +111,7 @@ def open_media_store(where: str) -> MediaStore:
     if where.startswith(S3):
         from rasa_handoff.media.s3_store import S3Store
 
-        return S3Store(where)
+        return S3Store(where, hurried)
     if "://" in where:
         raise SettingsError(
             f"The media store {where!r} isn't known: write a folder, or s3://bucket/prefix for one that speaks S3."

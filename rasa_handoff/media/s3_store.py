@@ -7,6 +7,7 @@ the environment as everywhere (``AWS_ACCESS_KEY_ID`` and so on), never from the 
 import asyncio
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import AsyncGenerator, Callable
@@ -28,13 +29,23 @@ CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 20
 MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 NO_ROOM: Final = frozenset({"507", "XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "EntityTooLarge"})
+BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
+"""The name of a bucket; more isn't sent by boto3."""
+HURRIED_SECONDS: Final = 3
+"""How long a person waits for a connection, and for an answer."""
+NO_RIGHTS: Final = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403"}
+)
+ELSEWHERE: Final = frozenset(
+    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+)
 HOW: Final = "write s3://bucket/prefix, with ?endpoint_url=https://… for a store that isn't Amazon's"
 
 
 class S3Store(MediaStore):
     """Files as objects of a bucket, below a prefix."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, hurried: bool = False) -> None:
         """Raises:
         SettingsError: the address can't be used, or boto3 is missing; one sentence.
         """
@@ -42,10 +53,14 @@ class S3Store(MediaStore):
         options = dict(parse_qsl(parts.query))
         if not parts.hostname or parts.username is not None or set(options) - set(OPTIONS):
             raise SettingsError(f"The media store's address can't be used: {HOW}.")
+        if not BUCKET.fullmatch(parts.netloc):
+            raise SettingsError(
+                f"The media store's address can't be used: {parts.netloc!r} is no name of a bucket: {HOW}."
+            )
         self._bucket = parts.netloc
         self._prefix = f"{parts.path.strip('/')}/" if parts.path.strip("/") else ""
         try:
-            self._client = _client(options)
+            self._client = _client(options, hurried)
         except ImportError as problem:
             raise SettingsError("A media store in S3 needs boto3: pip install 'rasa-handoff[s3]'.") from problem
         except ValueError as problem:  # of botocore: the endpoint's address
@@ -85,10 +100,27 @@ class S3Store(MediaStore):
             if code in MISSING:
                 raise MediaMissing from problem
             if code in NO_ROOM or status in NO_ROOM:
-                raise MediaFull from problem
-            raise MediaAway(str(problem)) from problem
+                raise MediaFull(str(problem)) from problem
+            raise MediaAway(str(problem), self._advice(code)) from problem
         except (BotoCoreError, OSError) as problem:  # OSError: of urllib3, while an answer is read
-            raise MediaAway(str(problem)) from problem
+            raise MediaAway(str(problem), self._advice(type(problem).__name__)) from problem
+
+    def _advice(self, code: str) -> str:
+        """Return what to do about an error of the store, or of boto3; nothing about one that may pass."""
+        if code == "NoSuchBucket":
+            return f"make the bucket {self._bucket}, or name another one"
+        if code in NO_RIGHTS:
+            return f"let the credentials of this process's environment put, get and delete objects in {self._bucket}"
+        if code in ("NoCredentialsError", "PartialCredentialsError"):
+            return "put the credentials into the environment of this process (AWS_ACCESS_KEY_ID and so on)"
+        return "name the bucket's region by ?region=" if code in ELSEWHERE else ""
+
+    async def probe(self) -> None:
+        """Keep a small object, read it and delete it."""
+        where = self._where(f"probe.{os.urandom(8).hex()}")
+        await self._call(lambda: self._client.put_object(**where, Body=b"probe"))
+        await self._call(lambda: self._client.get_object(**where)["Body"].read())
+        await self._call(lambda: self._client.delete_object(**where))
 
     def _where(self, id: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + id}
@@ -122,14 +154,14 @@ def _range(first: int, length: int | None) -> str:
     return f"bytes={first}-" if length is None else f"bytes={first}-{first + length - 1}"
 
 
-def _client(options: dict[str, str]) -> Any:
+def _client(options: dict[str, str], hurried: bool) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"total_max_attempts": 2, "mode": "standard"},
+        connect_timeout=HURRIED_SECONDS if hurried else CONNECT_SECONDS,
+        read_timeout=HURRIED_SECONDS if hurried else READ_SECONDS,
+        retries={"total_max_attempts": 1 if hurried else 2, "mode": "standard"},
         max_pool_connections=THREADS,
         # Checksums that aren't required are unknown to many a store that speaks S3.
         request_checksum_calculation="when_required",

@@ -97,7 +97,8 @@ class RelayMedia:
         self.library: MediaLibrary | None = None
         if where is not None and where != NOWHERE:
             media_store = open_media_store(where)
-            self.library = MediaLibrary(store, repository.media, media_store, settings.media_limits, now)
+            is_named, limits = settings.media is not None, settings.media_limits
+            self.library = MediaLibrary(store, repository.media, media_store, limits, now, tried_at_start=is_named)
         self.fetchers: list[MediaFetcher] = []
         self.take: Callable[[str], AsyncGenerator[bytes, None]] | None = None
         self._store, self._now, self._key = store, now, b""

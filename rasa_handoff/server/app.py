@@ -172,7 +172,8 @@ class _LiveAgentServer:
         where = settings.media or folder_beside(self._database)
         if where is None or where == NOWHERE:
             return None
-        return MediaLibrary(self._store, MEDIA, open_media_store(where), settings.media_limits, self._now)
+        media_store, is_named = open_media_store(where), settings.media is not None
+        return MediaLibrary(self._store, MEDIA, media_store, settings.media_limits, self._now, tried_at_start=is_named)
 
     def _share(self) -> Sharing:
         """Return the part of this server in what several do that share the database."""

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import h11
@@ -20,6 +21,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rasa_handoff.guard.connections import BACKLOG, PROGRESS, Connections
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.media.folder_store import FolderStore
+from rasa_handoff.media.media_errors import MediaAway, MediaFull
+from rasa_handoff.media.media_store import NOWHERE, S3
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import ServerSettings, create_app
@@ -75,6 +79,7 @@ def serve(
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
     """
     check_bus(settings.bus, open_store(database))
+    _check_media(settings.media)
     tokens = _has_tokens(database)
     if not tokens and not _is_loopback(host):
         raise HandoffError(
@@ -192,6 +197,22 @@ def _has_tokens(database: str) -> bool:
         return store.run(accounts.any_tokens)
     finally:
         store.dispose()
+
+
+def _check_media(where: str | None) -> None:
+    """Check, before anything starts, that a folder for files that is named can be used.
+
+    Raises:
+        HandoffError: it never can be. A bucket that can't be used now is said in the log.
+    """
+    if where is None or where == NOWHERE or where.startswith(S3):
+        return
+    with contextlib.suppress(MediaFull):
+        try:
+            FolderStore(Path(where)).probe_now()
+        except MediaAway as problem:
+            if problem.advice:
+                raise HandoffError(f"--media {where} can't be used ({problem.reason}): {problem.advice}.") from problem
 
 
 def _bound(host: str, port: int, option: str = "--port") -> socket.socket:

@@ -232,6 +232,25 @@ async def test_a_file_that_could_not_be_stored_may_come_again_at_once(side: Side
     assert await side.content(id) == PDF
 
 
+async def test_the_log_says_once_that_nothing_can_be_kept_and_what_to_do(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    put = side.media_store.put
+
+    async def fails(id: str, file: Path) -> None:
+        raise MediaAway(f"NoSuchBucket, asked for {id}", "make the bucket")
+
+    side.media_store.put = fails  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(MediaAway):
+            await side.library.add(PDF, THABO)
+    assert caplog.text.count("can't be used, and each file tries it again: make the bucket (NoSuchBucket") == 1
+    side.media_store.put = put  # type: ignore[method-assign]
+    await side.library.add(PDF, THABO)
+    await side.library.add(PDF, THABO)
+    assert caplog.text.count("can be used again") == 1
+
+
 async def test_a_disk_that_fills_up_while_a_file_comes_is_said(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the disk doesn't take is tried once more when the file is closed."""
 

@@ -126,6 +126,35 @@ async def test_a_temporary_folder_that_others_can_enter_is_not_used(
             store.make_incoming()
 
 
+async def test_a_store_is_tried_with_a_small_file_that_doesnt_stay(media_store: MediaStore, s3: S3Server) -> None:
+    await media_store.probe()
+    if isinstance(media_store, FolderStore):
+        assert list(media_store.incoming.iterdir()) == []
+    else:
+        assert s3.keys("handoff/media/probe") == []
+
+
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        ("/proc/nope/media", "name a folder that is there or can be made"),
+        ("{tmp}/file", "name a folder that is there or can be made"),
+        ("s3://no-such-bucket/x?endpoint_url={s3}", "make the bucket no-such-bucket, or name another one"),
+        ("s3://bucket/x?endpoint_url=http://127.0.0.1:9", ""),
+    ],
+)
+async def test_a_store_that_cant_be_used_says_what_to_do(
+    tmp_path: Path, file: Path, s3: S3Server, where: str, advice: str
+) -> None:
+    async with open_media_store(where.format(tmp=tmp_path, s3=s3.url), hurried=True) as store:
+        with pytest.raises(MediaAway) as away:
+            await store.probe()
+        with pytest.raises(MediaAway) as again:
+            await store.put(new_id(), file)
+    assert away.value.advice == again.value.advice == advice
+    assert away.value.reason
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 async def test_a_full_disk_is_told_from_one_that_is_away(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -162,6 +191,7 @@ async def test_s3_that_is_away_refuses_or_is_full_is_told(s3: S3Server, file: Pa
         "s3://bucket/x?acl=public",
         "s3://bucket?endpoint_url=nonsense",
         "gs://bucket",
+        "s3://Bad_Bucket!/x",
     ],
 )
 def test_an_address_that_can_not_be_used_is_refused_in_a_sentence_without_secrets(address: str) -> None:

@@ -13,10 +13,13 @@ import aiohttp
 import pytest
 
 from rasa_handoff.media.media_store import new_id
+from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.media_limits import MediaLimits
 from rasa_handoff.server import accounts
+from rasa_handoff.server.app import ServerSettings
 from rasa_handoff.server.forget_handoffs import forget
+from rasa_handoff.server.run import serve
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
@@ -426,3 +429,20 @@ async def test_a_file_that_one_of_several_servers_took_is_at_each(server, relay,
         assert await relays_file(http, second, id) == (200, PDF)
     finally:
         await second.stop()
+
+
+async def test_a_bucket_that_isnt_there_is_said_at_the_start_with_what_to_do(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with S3Server() as s3:
+        one = Server(database, media=s3.address("desk").replace("handoff-media", "no-such-bucket"))
+        await one.start()
+        await eventually(lambda: "make the bucket no-such-bucket" in caplog.text)
+        await one.stop()
+
+
+def test_a_folder_that_can_never_be_used_is_refused_before_anything_begins(database: str, tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    for where in ("/proc/nope/media", str(file)):
+        with pytest.raises(HandoffError, match=f"--media {where} can't be used .*: name a folder"):
+            serve("127.0.0.1", 0, database, ServerSettings(media=where))

@@ -39,6 +39,13 @@ class S3Server:
             else:
                 os.environ[name] = value
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys in the bucket that begin so."""
+        client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
+        found = client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+        client.close()
+        return [one["Key"] for one in found]
+
     def address(self, prefix: str) -> str:
         """Return the address of a media store in the bucket."""
         return f"s3://{BUCKET}/{prefix}?endpoint_url={self.url}"

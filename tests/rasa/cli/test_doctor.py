@@ -22,6 +22,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.cli.conftest import Done, command, process
 from tests.support.postgres_server import Database
 from tests.support.redis import RedisServer
+from tests.support.s3_server import S3Server
 
 
 def doctor(project: Path, text: str) -> "Done | subprocess.CompletedProcess[str]":
@@ -410,10 +411,38 @@ def test_where_pictures_and_files_are_kept_is_said_and_what_keeps_them_from_cust
     assert "get no pictures" not in found("", "socketio")
     assert "keeps no pictures and files (media: off)" in found("media: off")
     assert "mend rasa_handoff.HandoffChannel: media: The media store's address can't be used" in found("media: 's3://'")
-    assert "are in s3://bucket/x." in found("media: 's3://bucket/x?endpoint_url=https://minio.example.org'")
     assert "since nothing says where they are kept" in found("store: postgresql://here/x")
     assert "public_url is 'bot.example.org'" in found("public_url: bot.example.org")
     assert "has no setting 'media_limits.file_byte'" in found("media_limits: {file_byte: 1}")
+
+
+def test_a_media_store_that_cant_be_used_is_found(handed: Path, tmp_path: Path) -> None:
+    credentials = handed / "credentials.yml"
+    before = credentials.read_text()
+    (file := tmp_path / "file").write_text("")
+
+    def found(media: str) -> Done:
+        settings = yaml.safe_load(before)
+        settings["rasa_handoff.HandoffChannel"]["media"] = media
+        credentials.write_text(yaml.safe_dump(settings))
+        return command("doctor", str(handed))
+
+    with S3Server() as s3:
+        bucket = s3.address("x")
+        for media, advice in {
+            "/proc/nope/media": "name a folder that is there or can be made",
+            str(file): "name a folder that is there or can be made",
+            "s3://Bad_Bucket!/x": "is no name of a bucket",
+            "s3://bucket/x?endpoint_url=http://127.0.0.1:9": "look whether it can be reached from here",
+            bucket.replace("handoff-media", "no-such-bucket"): "make the bucket no-such-bucket, or name another one",
+        }.items():
+            done = found(media)
+            lines = [line for line in done.stdout.splitlines() if "media: " in line]
+            assert [line.startswith("mend") and advice in line for line in lines] == [True], done.stdout
+            assert done.returncode == 1
+        assert "pictures and files are in s3://handoff-media/x." in found(bucket).stdout
+    assert "pictures and files are in " in found("new/media").stdout
+    assert not (handed / "new").exists()
 
 
 async def test_the_servers_database_and_its_bus_are_named(handed: Path, tmp_path: Path, postgres: Database) -> None:
@@ -616,3 +645,22 @@ def test_a_rule_whose_steps_are_no_list_ends_nothing(rasa_init_output: Path, tmp
     done = doctor(project, "")
     assert "Traceback" not in done.stderr
     assert "The dialogues are the project's own." in done.stdout
+
+
+def test_channels_that_push_are_not_among_those_whose_clients_cant_wait(handed: Path) -> None:
+    (handed / "mine.py").write_text(
+        "from rasa.core.channels.channel import InputChannel\n"
+        "from rasa.core.channels import rest as stock\n"
+        "from rasa.core.channels.socketio import SocketIOInput\n"
+        "class Pager(InputChannel):\n    def get_output_channel(self): return None\n"
+        "class Loud(Pager): pass\n"
+        "class Counter(stock.RestInput): pass\n"
+        "class Quiet(InputChannel): pass\n"
+        "class Kiosk(SocketIOInput): pass\n"
+    )
+    credentials = yaml.safe_load((handed / "credentials.yml").read_text())
+    own = [f"mine.{name}" for name in ("Pager", "Loud", "Counter", "Quiet", "Kiosk", "Missing")]
+    credentials["rasa_handoff.HandoffChannel"]["channels"] = {name: {} for name in (*own, "rest")}
+    (handed / "credentials.yml").write_text(yaml.safe_dump(credentials))
+    found = command("doctor", str(handed)).stdout
+    assert "GET /webhooks/<name>/handoff/messages (mine.Counter, mine.Quiet, rest)" in found, found
