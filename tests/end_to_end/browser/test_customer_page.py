@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.end_to_end.browser.conftest import Desk, Server, connected
-from tests.end_to_end.browser.two_browsers import answer, say, shown, talking
+from tests.end_to_end.browser.two_browsers import answer, read_back, say, shown, talking
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -386,14 +386,14 @@ async def test_who_reads_back_stays_there_and_is_told_of_new_messages(
     await answer(desk, "\n".join(f"line {number}" for number in range(60)))
     await expect(shown(customer, "line 59")).to_have_count(1)
     scroller, news = customer.locator(".scroller"), customer.get_by_test_id("new-messages")
-    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await read_back(scroller)
     await answer(desk, "And on.")
     await expect(news).to_be_visible()
     assert await scroller.evaluate("scroller => scroller.scrollTop") == 0
     await news.click()
     await expect(news).to_be_hidden()
     await expect(shown(customer, "And on.")).to_be_in_viewport()
-    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await read_back(scroller)
     await say(customer, "Mine")
     await expect(shown(customer, "Mine", "user")).to_be_in_viewport()
     await expect(news).to_be_hidden()

@@ -10,6 +10,7 @@ from rasa_handoff.server.administration import set_departments
 from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks, Server
 from tests.end_to_end.browser.scripted_relay import Relay
+from tests.end_to_end.browser.two_browsers import read_back
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,8 +18,12 @@ NASTY = "<b>bold</b><img src=x onerror=alert(1)> & friends"
 
 
 async def take(page: Page) -> None:
-    await page.get_by_test_id("queue-item").get_by_test_id("take").click()
-    await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "assigned")
+    """Take the only one in the queue, and wait until it is open: another conversation may have been."""
+    item, opened = page.get_by_test_id("queue-item"), page.get_by_test_id("conversation")
+    handoff = str(await item.get_attribute("data-handoff"))
+    await item.get_by_test_id("take").click()
+    await expect(opened).to_have_attribute("data-handoff", handoff)
+    await expect(opened).to_have_attribute("data-state", "assigned")
 
 
 async def say(page: Page, text: str) -> None:
@@ -394,14 +399,14 @@ async def test_who_reads_back_is_told_of_new_messages_and_sees_their_own(desks: 
     shown = page.get_by_test_id("message").locator(".text")
     await expect(shown).to_have_count(1)
     scroller, news = page.locator("conversation-view .scroller"), page.get_by_test_id("new-messages")
-    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await read_back(scroller)
     await relay.say(handoff, "And on")
     await expect(news).to_be_visible()
     assert await scroller.evaluate("scroller => scroller.scrollTop") == 0
     await news.click()
     await expect(shown.filter(has_text="And on")).to_be_in_viewport()
     await expect(news).to_be_hidden()
-    await scroller.evaluate("scroller => scroller.scrollTo({top: 0})")
+    await read_back(scroller)
     await say(page, "Mine")
     await expect(shown.filter(has_text="Mine")).to_be_in_viewport()
     await expect(news).to_be_hidden()

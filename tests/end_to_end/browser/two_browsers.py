@@ -25,5 +25,15 @@ async def answer(desk: Desk, text: str) -> None:
     await desk.page.get_by_test_id("composer").press("Enter")
 
 
+async def read_back(scroller: Locator) -> None:
+    """Scroll to the beginning, and wait until the page has noticed."""
+    await scroller.evaluate(
+        """scroller => new Promise((done) => {
+            scroller.addEventListener("scroll", () => done(), {once: true});
+            scroller.scrollTo({top: 0});
+        })"""
+    )
+
+
 def shown(page: Page, text: str, who: str = "bot") -> Locator:
     return page.get_by_test_id(f"{who}-message").locator(".text").filter(has_text=text)
