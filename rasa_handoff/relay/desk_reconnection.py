@@ -35,10 +35,19 @@ class DeskReconnection:
         self._conversations, self._store = conversations, store
         self.is_away: Callable[[str], bool] = lambda _: False
         self.has_page: Callable[[str], bool] = lambda _: False
+        # The handoffs that the desk had accepted when the last `hello` was made; None: none was made.
+        self._accepted: frozenset[str] | None = None
 
     async def open_handoffs(self) -> list[OpenHandoffPayload]:
         """Return the handoffs under way, with what came last from the desk, as sent in ``hello`` (docs/protocol.md)."""
-        return await self._store.write(lambda connection: repository.open_handoffs(connection, self._away(connection)))
+
+        def read(connection: Connection) -> tuple[frozenset[str], list[OpenHandoffPayload]]:
+            found = repository.under_way(connection)
+            accepted = frozenset(str(one.handoff_id) for one in found if one.desk_active)
+            return accepted, repository.open_handoffs(connection, found, self._away(connection))
+
+        self._accepted, hello = await self._store.write(read)
+        return hello
 
     async def away_now(self) -> Callable[[str], bool]:
         """Return what tells of a conversation whether its customer is known to be away now."""
@@ -60,12 +69,14 @@ class DeskReconnection:
 
         ``epoch``: the id of the desk's database. ``unknown``: the handoffs that the desk doesn't have, because its database was
         lost or restored from an earlier copy. A desk that doesn't report them (None) has lost everything if its epoch is new.
+        What it has accepted since the ``hello`` isn't lost: the offer was under way then, perhaps from another process.
         """
         before = await self._store.write(repository.desk_epoch)
         lost = before not in (None, epoch)
         for conversation in self._conversations.under_way:
             forgotten = lost if unknown is None else conversation.handoff_id in unknown
-            if forgotten and conversation.desk_active:
+            is_older = self._accepted is None or str(conversation.handoff_id) in self._accepted
+            if forgotten and conversation.desk_active and is_older:
                 log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
                 with isolated(log, "Handoff %s can't be offered again.", conversation.handoff_id):
                     await self.offer_again(conversation)

@@ -5,7 +5,7 @@ The functions run inside a transaction of :class:`RelayStore`.
 
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -259,13 +259,15 @@ def reset_received(connection: Connection, handoff_id: str) -> None:
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
 
 
-def open_handoffs(connection: Connection, is_away: Callable[[str], bool]) -> list[OpenHandoffPayload]:
-    """Return the handoffs under way with what came last from the desk: the highest number, and the last agent message's id.
+def open_handoffs(
+    connection: Connection, found_under_way: Iterable[Conversation], is_away: Callable[[str], bool]
+) -> list[OpenHandoffPayload]:
+    """Return these handoffs with what came last from the desk: the highest number, and the last agent message's id.
 
     ``is_away``: whether the customer of a conversation is away.
     """
     found = []
-    for conversation in under_way(connection):
+    for conversation in found_under_way:
         number = _RECEIVED.scalar(connection, {"handoff": conversation.handoff_id})
         if number is not None:
             last_message = _last_agent_message(connection, str(conversation.handoff_id))

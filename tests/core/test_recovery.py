@@ -47,6 +47,23 @@ def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_amo
     assert stage.run(stage.relay.store.write(repository.desk_epoch)) == "second"
 
 
+def test_what_the_desk_accepts_after_the_hello_is_not_offered_again(stage: Stage) -> None:
+    """The desk didn't know it when it read the hello; the acceptance came first, by another process of this side perhaps."""
+    stage.run(stage.relay.reconnection.complete("first"))
+    stage.run(stage.relay.reconnection.open_handoffs())
+    hand_over(stage, "h1")
+    assert stage.relay.conversation(WHO).state is Control.WAITING
+    stage.run(stage.relay.reconnection.complete("first", unknown=["h1"]))
+    stage.run(stage.relay.reconnection.open_handoffs())
+    stage.drain()
+    offers = [entry.body["handoff_id"] for entry in stage.desk.once() if entry.name == "handoff.initiate"]
+    assert offers == ["h1"]
+    stage.run(stage.relay.reconnection.open_handoffs())
+    stage.run(stage.relay.reconnection.complete("first", unknown=["h1"]))
+    stage.drain()
+    assert [entry.body["handoff_id"] for entry in stage.desk.once() if entry.name == "handoff.initiate"] == ["h1", "h1"]
+
+
 def test_the_bots_words_are_told_though_the_way_back_took_too_long(stage: Stage) -> None:
     hand_over(stage, "h1")
     stage.tracker.manner = "fails"
