@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -85,6 +86,21 @@ def test_a_word_without_an_answer_may_come_to_the_bot_later(book: Book) -> None:
     second.outcome = "accepted"
     checks.order_held(book, bot_was_given(second.word, first.word))
     assert not book.findings
+
+
+@pytest.mark.parametrize(
+    ("channel", "outcome", "kinds"),
+    [("callback", "unsure", []), ("callback", "accepted", ["reordered"]), ("socketio", "unsure", ["reordered"])],
+)
+def test_what_a_client_without_ids_gave_up_may_come_to_the_agent_later(
+    book: Book, channel: str, outcome: Any, kinds: list[str]
+) -> None:
+    book.customer("c3", channel)
+    first, second = (book.customer_says("c3", f"c3-h1-{number}") for number in range(2))
+    first.outcome, second.outcome = outcome, "accepted"
+    book.table("h1", "c3").shown.extend((second.word, first.word))
+    checks.order_held(book, checks.Trackers({"c3": []}))
+    assert [kind for kind, _, _ in book.findings] == kinds
 
 
 @pytest.mark.parametrize("taken", [True, False])
