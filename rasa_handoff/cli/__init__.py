@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "serve": "run the live-agent server with its desk",
     "agent": "add, list and remove the desk's agents, change passwords",
     "department": "add, list and remove departments, and set their opening hours",
+    "audit": "list who changed what at the desk, and who looked at what isn't theirs",
     "dead-letters": "list, send again and drop what couldn't be delivered",
     "forget": "delete what is kept of a customer's conversation",
     "customer-token": "make a token that lets one customer use one conversation",

@@ -86,6 +86,9 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         help="how long the history of each handoff is kept (default: 400 days)",
     )
     parser.add_argument(
+        "--audit-days", type=int, default=730, metavar="DAYS", help="how long the audit log is kept (default: 730 days)"
+    )
+    parser.add_argument(
         "--retention",
         action="append",
         default=[],
@@ -143,6 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
         retention=read_retention(arguments.retention),
         place_notices=server_module("service.scheduler").read_place_notices(arguments.place_notices),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
+        audit_days=server_module("service.scheduler").check_audit_days(arguments.audit_days),
         bus=arguments.bus,
         media=arguments.media,
         media_limits=read_media_limits(arguments.media_limit),

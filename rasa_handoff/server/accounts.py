@@ -25,6 +25,8 @@ from rasa_handoff.protocol.errors import HandoffError, Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Agent, Value
+from rasa_handoff.server.storage import audit_log
+from rasa_handoff.server.storage.audit_log import Audited, AuditedChange
 from rasa_handoff.server.storage.tables import (
     AGENTS,
     DEPARTMENTS,
@@ -93,6 +95,7 @@ def add_agent(
     email, name = valid_text(email).strip().lower(), valid_text(name).strip()
     check_agent(email, name, password)
     row = {"id": uuid.uuid4().hex, "email": email, "name": name, "password": HASHER.hash(password)}
+    change = AuditedChange(operation=Audited.ADD_AGENT, subject=email, details={"name": name})
 
     def work(connection: Connection) -> Role:
         if by_email(connection, email) is not None:
@@ -102,9 +105,10 @@ def add_agent(
         for department in dict.fromkeys(departments):
             _must_have_department(connection, department)
             connection.execute(insert(SERVES).values(agent=row["id"], department=department))
+        change.details.update(role=given.value, departments=list(dict.fromkeys(departments)) or "all")
         return given
 
-    return run(database, work)
+    return change_in(database, change, work)
 
 
 def add_department(database: str, name: str, title: str | None = None) -> None:
@@ -121,14 +125,14 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
     if title and len(title.strip()) > LONGEST_NAME:
         raise HandoffError(f"The title of the department {name} is too long: at most {LONGEST_NAME} characters.")
 
+    read = valid_text(title or "").strip() or name
+
     def work(connection: Connection) -> None:
         if has_department(connection, name):
             raise HandoffError(f"There is a department '{name}' already.")
-        connection.execute(
-            insert(DEPARTMENTS).values(name=name, title=valid_text(title or "").strip() or name, open=True)
-        )
+        connection.execute(insert(DEPARTMENTS).values(name=name, title=read, open=True))
 
-    run(database, work)
+    change_in(database, AuditedChange(operation=Audited.ADD_DEPARTMENT, subject=name, details={"title": read}), work)
 
 
 def add_token(database: str, bot_id: str) -> str:
@@ -141,7 +145,8 @@ def add_token(database: str, bot_id: str) -> str:
     if not bot_id or len(bot_id) > LONGEST_ID:
         raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {LONGEST_ID} characters.")
     row = {"hash": hashed(token), "bot_id": bot_id, "at": time.time()}
-    run(database, lambda connection: connection.execute(insert(TOKENS).values(**row)))
+    change = AuditedChange(operation=Audited.ADD_TOKEN, subject=bot_id)
+    change_in(database, change, lambda connection: connection.execute(insert(TOKENS).values(**row)))
     return token
 
 
@@ -270,21 +275,31 @@ def note_change(connection: Connection) -> None:
     insert_or_update(connection, SECRETS, name=CHANGES, value=uuid.uuid4().hex)
 
 
-def _run_and_note_change(connection: Connection, work: Callable[[Connection], T]) -> T:
-    answer = work(connection)
-    note_change(connection)
-    return answer
-
-
 def _must_have_department(connection: Connection, name: str) -> None:
     if not has_department(connection, name):
         raise HandoffError(f"There is no department '{name}'. Add it first: rasa-handoff department add {name}")
 
 
-def run(database: str, work: Callable[[Connection], T], only_reads: bool = False) -> T:
-    """Run one transaction in the desk's database without an event loop, for the command line.
+def change_in(database: str, change: AuditedChange, work: Callable[[Connection], T]) -> T:
+    """Change something in the desk's database, and note it in the audit log, in one transaction, for the command line.
 
-    A running server is notified of the change, unless the work ``only_reads``.
+    A running server is notified of the change.
+
+    Raises:
+        StoreError: the database can't be opened, or is locked, full or unreachable.
+    """
+
+    def changing(connection: Connection) -> T:
+        answer = work(connection)
+        audit_log.add_change(connection, change, time.time())
+        note_change(connection)
+        return answer
+
+    return read_in(database, changing)
+
+
+def read_in(database: str, work: Callable[[Connection], T]) -> T:
+    """Run one transaction that only reads in the desk's database without an event loop, for the command line.
 
     Raises:
         StoreError: the database can't be opened, or is locked, full or unreachable.
@@ -292,7 +307,7 @@ def run(database: str, work: Callable[[Connection], T], only_reads: bool = False
     store = open_store(database)
     try:
         store.prepare()
-        return store.run(work if only_reads else lambda connection: _run_and_note_change(connection, work))
+        return store.run(work)
     except SQLAlchemyError as problem:
         reason = str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
         raise StoreError(f"The database can't be used now: {reason}. Nothing was changed; try again.") from problem

@@ -12,7 +12,8 @@ from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account, Role
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import audit_log, handoffs
+from rasa_handoff.server.storage.audit_log import Audited, AuditedChange, AuditEntry
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
 
 
@@ -40,7 +41,7 @@ def agents(database: str) -> list[Account]:
         ids = connection.execute(select(AGENTS.c.id).order_by(AGENTS.c.email)).scalars().all()
         return [account for id in ids if (account := accounts.by_id(connection, id)) is not None]
 
-    return accounts.run(database, work, only_reads=True)
+    return accounts.read_in(database, work)
 
 
 def set_departments(database: str, email: str, names: Sequence[str], every: bool = False) -> None:
@@ -52,8 +53,11 @@ def set_departments(database: str, email: str, names: Sequence[str], every: bool
     if bool(names) == every:
         raise HandoffError("Say which departments: --department NAME, as often as needed, or --all.")
 
+    change = _change(Audited.SET_DEPARTMENTS, email)
+
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
+        change.details.update(before=_served(account), after=list(dict.fromkeys(names)) or "all")
         for name in names:
             if not accounts.has_department(connection, name):
                 raise HandoffError(f"There is no department '{name}'. See: rasa-handoff department list")
@@ -62,7 +66,7 @@ def set_departments(database: str, email: str, names: Sequence[str], every: bool
         for name in dict.fromkeys(names):
             connection.execute(insert(SERVES).values(agent=account.id, department=name))
 
-    accounts.run(database, work)
+    accounts.change_in(database, change, work)
 
 
 def set_role(database: str, email: str, role: Role) -> None:
@@ -72,13 +76,16 @@ def set_role(database: str, email: str, role: Role) -> None:
         HandoffError: there is no such agent, or they are the last admin.
     """
 
+    change = _change(Audited.SET_ROLE, email)
+
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
+        change.details.update(before=account.role.value, after=role.value)
         if role is not Role.ADMIN:
             _must_leave_an_admin(connection, account)
         connection.execute(update(AGENTS).where(AGENTS.c.id == account.id).values(role=role.value))
 
-    accounts.run(database, work)
+    accounts.change_in(database, change, work)
 
 
 def remove_agent(database: str, email: str) -> None:
@@ -88,8 +95,11 @@ def remove_agent(database: str, email: str) -> None:
         HandoffError: there is no such agent, they have conversations, or they are the last admin.
     """
 
+    change = _change(Audited.REMOVE_AGENT, email)
+
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
+        change.details.update(id=account.id, name=account.name, role=account.role.value, departments=_served(account))
         _must_leave_an_admin(connection, account)
         has = len(handoffs.assigned_to(connection, account.id))
         if has:
@@ -98,7 +108,7 @@ def remove_agent(database: str, email: str) -> None:
             connection.execute(delete(table).where(table.c.agent == account.id))
         connection.execute(delete(AGENTS).where(AGENTS.c.id == account.id))
 
-    accounts.run(database, work)
+    accounts.change_in(database, change, work)
 
 
 def set_password(database: str, email: str, password: str) -> None:
@@ -115,7 +125,7 @@ def set_password(database: str, email: str, password: str) -> None:
         connection.execute(update(AGENTS).where(AGENTS.c.id == account.id).values(password=hashed))
         connection.execute(delete(SESSIONS).where(SESSIONS.c.agent == account.id))
 
-    accounts.run(database, work)
+    accounts.change_in(database, _change(Audited.SET_PASSWORD, email), work)
 
 
 def departments(database: str) -> list[ListedDepartment]:
@@ -130,7 +140,7 @@ def departments(database: str) -> list[ListedDepartment]:
             for row in found
         ]
 
-    return accounts.run(database, work, only_reads=True)
+    return accounts.read_in(database, work)
 
 
 def set_hours(database: str, name: str, written: Any) -> DepartmentHours | None:
@@ -142,6 +152,9 @@ def set_hours(database: str, name: str, written: Any) -> DepartmentHours | None:
         HandoffError: they can't be read, or there is no such department, or none of the name that is to take over outside them.
     """
     hours = None if written is None else read_department_hours(written)
+    change = AuditedChange(
+        operation=Audited.SET_HOURS, subject=name, details={"hours": "always" if hours is None else hours.written()}
+    )
 
     def work(connection: Connection) -> None:
         overflow = None if hours is None else hours.overflow
@@ -153,7 +166,7 @@ def set_hours(database: str, name: str, written: Any) -> DepartmentHours | None:
         stored = None if hours is None else as_stored(hours)
         connection.execute(update(DEPARTMENTS).where(DEPARTMENTS.c.name == name).values(hours=stored))
 
-    accounts.run(database, work)
+    accounts.change_in(database, change, work)
     return hours
 
 
@@ -165,6 +178,8 @@ def remove_department(database: str, name: str) -> tuple[str, ...]:
     Raises:
         HandoffError: there is no such department, or it has open conversations.
     """
+
+    change = AuditedChange(operation=Audited.REMOVE_DEPARTMENT, subject=name)
 
     def work(connection: Connection) -> tuple[str, ...]:
         if not accounts.has_department(connection, name):
@@ -180,9 +195,10 @@ def remove_department(database: str, name: str) -> tuple[str, ...]:
             connection.execute(insert(SERVES_NONE).values(agent=id))
         connection.execute(delete(SERVES).where(SERVES.c.department == name))
         connection.execute(delete(DEPARTMENTS).where(DEPARTMENTS.c.name == name))
+        change.details["serve_none"] = list(alone.values())
         return tuple(alone.values())
 
-    return accounts.run(database, work)
+    return accounts.change_in(database, change, work)
 
 
 def tokens(database: str) -> list[BotTokens]:
@@ -193,7 +209,7 @@ def tokens(database: str) -> list[BotTokens]:
     def work(connection: Connection) -> list[BotTokens]:
         return [BotTokens(**row) for row in connection.execute(query).mappings()]
 
-    return accounts.run(database, work, only_reads=True)
+    return accounts.read_in(database, work)
 
 
 def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
@@ -206,6 +222,8 @@ def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
             nobody for one.
     """
 
+    change = AuditedChange(operation=Audited.REVOKE_TOKENS, subject=bot_id)
+
     def work(connection: Connection) -> int:
         of_bot = TOKENS.c.bot_id == bot_id
         newest = connection.execute(select(TOKENS.c.hash).where(of_bot).order_by(TOKENS.c.at.desc()).limit(1)).scalar()
@@ -217,9 +235,24 @@ def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
             raise HandoffError(
                 "These are the last tokens, and a server without any asks nobody for one: add another first."
             )
+        change.details["revoked"] = count
         return count
 
-    return accounts.run(database, work)
+    return accounts.change_in(database, change, work)
+
+
+def audit_entries(database: str, since: float | None = None, subject: str | None = None) -> list[AuditEntry]:
+    """Return the audit log, in order. ``since``: from this time on. ``subject``: what is about it alone."""
+    return accounts.read_in(database, lambda connection: list(audit_log.find(connection, since, subject)))
+
+
+def _change(operation: Audited, email: str) -> AuditedChange:
+    return AuditedChange(operation=operation, subject=email.strip().lower())
+
+
+def _served(account: Account) -> list[str] | str:
+    """Return what the audit log says of the departments that an account serves."""
+    return list(account.departments) or ("none" if account.serves_none else "all")
 
 
 def _agent(connection: Connection, email: str) -> Account:

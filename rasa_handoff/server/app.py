@@ -59,7 +59,7 @@ from rasa_handoff.server.service.presence import GRACE, Presence
 from rasa_handoff.server.service.publications import PUBLICATION
 from rasa_handoff.server.service.queue_notices import PLACE_NOTICE_SECONDS, QueueNotices
 from rasa_handoff.server.service.relay_owner import RELAY_READY
-from rasa_handoff.server.service.scheduler import HISTORY_DAYS, Sweeper, Timekeeper
+from rasa_handoff.server.service.scheduler import AUDIT_DAYS, HISTORY_DAYS, Sweeper, Timekeeper
 from rasa_handoff.server.service.unit_of_work import AVAILABILITY, Publisher
 from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.handoffs import RELAY
@@ -94,10 +94,11 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     when a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: how
     much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
-    rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept. ``place_notices``: seconds between two
-    notices of a place in the queue to one customer; None: a customer hears of it only when they are next. ``bus``: the address of
-    a Redis by which servers that share a Postgres database tell each other to look; None: the database does it. ``media``: where
-    pictures and files are kept; None: beside a SQLite database, else nowhere. ``media_limits``: how many.
+    rows of ``handoff_event`` are kept. ``audit_days``: how long those of the audit log. ``retention``: how long everything else
+    is kept. ``place_notices``: seconds between two notices of a place in the queue to one customer; None: a customer hears of it
+    only when they are next. ``bus``: the address of a Redis by which servers that share a Postgres database tell each other to
+    look; None: the database does it. ``media``: where pictures and files are kept; None: beside a SQLite database, else nowhere.
+    ``media_limits``: how many.
     """
 
     open_live_agent: bool = False
@@ -109,6 +110,7 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     admin_token: str | None = None
     history_days: int = HISTORY_DAYS
+    audit_days: int = AUDIT_DAYS
     retention: RetentionSettings = RetentionSettings()
     place_notices: float | None = PLACE_NOTICE_SECONDS
     bus: str | None = None
@@ -242,7 +244,7 @@ class _LiveAgentServer:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        service = self._service
+        service, settings = self._service, self._settings
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(closing_in_time(self._store))
             sharing = await stack.enter_async_context(closing_in_time(self._sharing))
@@ -257,7 +259,7 @@ class _LiveAgentServer:
             await stack.enter_async_context(closing_in_time(AdminSocket(self._database, self._commands)))
             speakers = self._relay.owner  # before what lets relays in
             parts = (speakers, self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
-            expiries = service.expiries(self._settings.retention, self._settings.history_days)
+            expiries = service.expiries(settings.retention, settings.history_days, settings.audit_days)
             for part in (*parts, self._tkinter, Retention(expiries, self._now)):
                 await stack.enter_async_context(closing_in_time(part))
             if self._media is not None:

@@ -1,5 +1,9 @@
-"""Deletes all that the live-agent server has kept of a conversation, except its history, without texts and names."""
+"""Deletes all that the live-agent server has kept of a conversation, except its history, without texts and names.
 
+The audit log isn't touched: it has no words of a customer's, and says that the conversation was forgotten.
+"""
+
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,7 +13,9 @@ from sqlalchemy.engine import Connection, Row
 from rasa_handoff.admin.forget_command import UNDER_WAY, Forgotten
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.server.storage import handoff_events, handoffs
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.server.storage import audit_log, handoff_events, handoffs
+from rasa_handoff.server.storage.audit_log import Audited, AuditedChange
 from rasa_handoff.server.storage.tables import HANDOFFS, MEDIA, MESSAGES, OUTBOX, TIMERS
 
 WITH_PEOPLE: Final = (Stage.QUEUED.value, Stage.ASSIGNED.value)
@@ -47,6 +53,9 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
         OUTBOX.forget(connection, some)
         messages += connection.execute(delete(MESSAGES).where(MESSAGES.c.handoff_id.in_(some))).rowcount
         delete_handoffs(connection, some)
+    details = {"handoffs": len(ids), "messages": messages, "bots": sorted({row.bot_id for row in rows})}
+    change = AuditedChange(operation=Audited.FORGET, subject=short_id(conversation_id), details=details)
+    audit_log.add_change(connection, change, time.time())
     return Forgotten(handoffs=len(ids), messages=messages)
 
 

@@ -1,5 +1,6 @@
-"""The server's dead letters: how one is sent again."""
+"""The server's dead letters: how one is sent again, and that the audit log says who did so."""
 
+import time
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,7 +11,8 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.payloads import MessagePayload
 from rasa_handoff.protocol.values import Speaker
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import audit_log, handoffs
+from rasa_handoff.server.storage.audit_log import Audited, AuditedChange
 from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.lanes import LaneKey
@@ -50,4 +52,25 @@ def _is_overtaken(connection: Connection, said: MessagePayload) -> bool:
     return any(one.speaker in PEOPLE for one in handoffs.messages_after(connection, said.handoff_id, own.seq))
 
 
-DEAD_LETTERS: Final = DeadLetters(OUTBOX, send_again)
+class AuditedDeadLetters(DeadLetters):
+    """Dead letters whose sending and dropping have a row in the audit log."""
+
+    def send(self, connection: Connection, number: int) -> LaneKey:
+        """Send a dead letter again, and note it."""
+        lane_key = super().send(connection, number)
+        _note(connection, Audited.SEND_DEAD_LETTER, number, lane_key[1])
+        return lane_key
+
+    def drop(self, connection: Connection, number: int) -> None:
+        """Delete a dead letter, and note it."""
+        letter = OUTBOX.dead_letter(connection, number)
+        super().drop(connection, number)
+        _note(connection, Audited.DROP_DEAD_LETTER, number, None if letter is None else letter.lane)
+
+
+def _note(connection: Connection, operation: Audited, number: int, handoff_id: str | None) -> None:
+    change = AuditedChange(operation=operation, subject=str(number), details={"handoff": handoff_id})
+    audit_log.add_change(connection, change, time.time())
+
+
+DEAD_LETTERS: Final = AuditedDeadLetters(OUTBOX, send_again)

@@ -313,7 +313,7 @@ async def test_old_rows_go_some_at_a_time_and_are_looked_for_every_hour(
     at_desk.now = 10 * DAY
     async with at_desk.store as store:
         service = DeletionService(store, Publisher(), Timekeeper(DeskTimers(), lambda: at_desk.now))
-        (expiry,) = service.expiries(RetentionSettings(), 1)
+        expiry, _ = service.expiries(RetentionSettings(), 1, 730)
         retention = Retention([expiry], lambda: at_desk.now)
 
         async def left(look: Callable[[], Any]) -> list[str]:

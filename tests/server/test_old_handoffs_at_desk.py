@@ -208,7 +208,7 @@ async def test_an_old_id_brings_nothing_back(at_desk: Desk) -> None:
 async def test_years_are_deleted_by_the_running_task(at_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.store.retention.SHORTEST_REST", 0.0)
     await at_desk.add(*(f"a{number:05}" for number in range(7 * MOST_LOOKED_AT)))
-    expiries = at_desk.service.expiries(RetentionSettings(ended_days=1), 400)
+    expiries = at_desk.service.expiries(RetentionSettings(ended_days=1), 400, 730)
     async with Retention(expiries):
         await eventually(lambda: len(at_desk.deleted) == 7 * MOST_LOOKED_AT)
     assert await at_desk.left() == []
@@ -216,4 +216,5 @@ async def test_years_are_deleted_by_the_running_task(at_desk: Desk, monkeypatch:
 
 def test_nothing_is_deleted_unless_somebody_chooses() -> None:
     service = ConversationService(None, Publisher(), Timekeeper(DeskTimers()))  # type: ignore[arg-type]
-    assert [expiry.what for expiry in service.expiries(RetentionSettings(), 400)] == ["rows of the history"]
+    kept = ["rows of the history", "rows of the audit log"]
+    assert [expiry.what for expiry in service.expiries(RetentionSettings(), 400, 730)] == kept

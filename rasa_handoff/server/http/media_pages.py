@@ -124,10 +124,12 @@ class MediaPages:
         return JSONResponse({"ok": True, "media": plain(kept.media)})
 
     async def _fetch(self, request: Request) -> Response:
-        await self._account(request)
+        agent, _ = await self._account(request)
         library, query, id = self._must_have(), request.query_params, request.path_params["id"]
         if not (await library.addresses()).fits(id, query.get("expires"), query.get("signature")):
             raise Refused("not_signed", NO_ADDRESS)
+        if request.method == "GET":
+            await self._service.fetched(agent, id)
         return await _given_out(library, await library.find(id), request)
 
     async def _bot(self, request: Request) -> str:

@@ -10,12 +10,14 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Resolved, Taken, Transferred
 from rasa_handoff.protocol.desk_payloads import WholeConversation
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.values import Outcome, Slot
+from rasa_handoff.protocol.values import Agent, Outcome, Slot
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.publications import AgentTyping
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
-from rasa_handoff.server.storage import handoffs, whereabouts
+from rasa_handoff.server.storage import audit_log, handoffs, whereabouts
+from rasa_handoff.server.storage.audit_log import Audited
+from rasa_handoff.server.storage.handoffs import Record
 
 # A bool is an int in Python; for Rasa it isn't a number.
 FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
@@ -75,6 +77,9 @@ class AgentService(Service):
 
         def work(unit: UnitOfWork) -> WholeConversation:
             record = must_find_for_agent(unit, agent_id, handoff_id)
+            if audit_log.is_look(record.assignment, agent_id):
+                agent = accounts.agent_by_id(unit.connection, agent_id)
+                audit_log.add_of_agent(unit.connection, agent, Audited.OPEN, handoff_id, unit.now, **_about(record))
             whole = summaries.conversation(unit.connection, record, after)
             if loaded is not None:
                 unit.afterwards.append(partial(loaded, whole))
@@ -135,6 +140,7 @@ class AgentService(Service):
             record = must_find_for_agent(unit, agent_id, handoff_id)
             agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Transferred(at=unit.now, agent=agent, department=department))
+            _note_if_not_owner(unit, record, agent, Audited.TRANSFER, to=department)
 
         await self.do(work)
 
@@ -148,6 +154,7 @@ class AgentService(Service):
             check_slots(slots, record.offer.bot.settable)
             agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
+            _note_if_not_owner(unit, record, agent, Audited.RESOLVE, outcome=outcome.value)
 
         await self.do(work)
 
@@ -187,3 +194,21 @@ class AgentService(Service):
 
         await self.do(work)
         await self.refresh_availability()
+
+
+def _about(record: Record) -> dict[str, str | None]:
+    """Return what the audit log says of a conversation: where it is, and who has it or had it."""
+    state = record.assignment
+    return {
+        "state": state.stage.value,
+        "department": state.department,
+        "owner": None if state.agent is None else state.agent.name,
+    }
+
+
+def _note_if_not_owner(unit: UnitOfWork, record: Record, agent: Agent, operation: Audited, **details: Any) -> None:
+    """Note in the audit log what somebody did with a conversation that another agent had. ``record``: as it was before."""
+    owner = record.assignment.agent
+    if owner is not None and owner.id != agent.id:
+        about = {**_about(record), **details}
+        audit_log.add_of_agent(unit.connection, agent, operation, record.handoff_id, unit.now, **about)

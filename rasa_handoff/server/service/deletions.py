@@ -12,7 +12,7 @@ from rasa_handoff.server.forget_handoffs import delete_handoffs, forget, handoff
 from rasa_handoff.server.service.deliveries import failed_marks, mark_all
 from rasa_handoff.server.service.publications import Deleted
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
-from rasa_handoff.server.storage import handoff_events, handoffs
+from rasa_handoff.server.storage import audit_log, handoff_events, handoffs
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX
 from rasa_handoff.store.retention import (
     BEGINNING,
@@ -60,7 +60,7 @@ class DeletionService(Service):
         """Remove entries that have waited since before this time, of handoffs that have ended; mark their messages as failed."""
         return await self.do(lambda unit: _expire(unit, before, place))
 
-    def expiries(self, settings: RetentionSettings, history_days: float) -> list[Expiry]:
+    def expiries(self, settings: RetentionSettings, history_days: float, audit_days: float) -> list[Expiry]:
         """Return what is deleted here by its age, in order. Undelivered entries go first: while one waits, its handoff stays."""
 
         async def letters(before: float, place: Any) -> DeletionStep:
@@ -69,11 +69,15 @@ class DeletionService(Service):
         async def history(before: float, place: Any) -> DeletionStep:
             return await self.do(lambda unit: remove_history(unit.connection, before))
 
+        async def looks(before: float, place: Any) -> DeletionStep:
+            return await self.do(lambda unit: remove_audit(unit.connection, before))
+
         wanted = (
             ("undelivered entries", settings.undelivered_days, self.expire_undelivered),
             ("dead letters", settings.dead_letter_days, letters),
             ("ended handoffs", settings.ended_days, self.delete_ended),
             ("rows of the history", history_days, history),
+            ("rows of the audit log", audit_days, looks),
         )
         return [
             Expiry(what=what, seconds=seconds, step=step)
@@ -85,6 +89,12 @@ class DeletionService(Service):
 def remove_history(connection: Connection, before: float) -> DeletionStep:
     """Remove some rows of the history that are older than this time."""
     removed = handoff_events.remove_before(connection, before, MOST_ROWS)
+    return DeletionStep(deleted=removed, place=True if removed == MOST_ROWS else None)
+
+
+def remove_audit(connection: Connection, before: float) -> DeletionStep:
+    """Remove some rows of the audit log that are older than this time."""
+    removed = audit_log.remove_before(connection, before, MOST_ROWS)
     return DeletionStep(deleted=removed, place=True if removed == MOST_ROWS else None)
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import exists
+from sqlalchemy import exists, select
 
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.media.media_table import MediaOwner
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.server import accounts
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import audit_log, handoffs
+from rasa_handoff.server.storage.audit_log import Audited
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import HANDOFFS, MEDIA
 
@@ -55,3 +57,28 @@ class MediaService(Service):
             return list(MEDIA.find_all(unit.connection, handoffs.owner_of(record), ids))
 
         return await self.do(work)
+
+    async def fetched(self, agent_id: str, media_id: str) -> None:
+        """Note in the audit log that the agent has fetched a file, unless a conversation that they have has it.
+
+        It is a transaction of its own, which the live path doesn't wait for: a file is fetched beside it.
+        """
+
+        def work(unit: UnitOfWork) -> None:
+            kept = MEDIA.find(unit.connection, media_id)
+            found = [] if kept is None else _handoffs_with(unit, kept.owner)
+            if kept is None or any(agent == agent_id and stage != Stage.ENDED.value for _, agent, stage in found):
+                return
+            subject = found[-1][0] if found else None
+            agent = accounts.agent_by_id(unit.connection, agent_id)
+            audit_log.add_of_agent(unit.connection, agent, Audited.FILE, media_id, unit.now, handoff=subject)
+
+        await self.do(work)
+
+
+def _handoffs_with(unit: UnitOfWork, owner: MediaOwner) -> list[tuple[str, str | None, str]]:
+    """Return the handoffs of a file's conversation, each with its agent and stage; the newest last."""
+    columns = HANDOFFS.c
+    query = select(columns.handoff_id, columns.agent, columns.stage).order_by(columns.queued_at)
+    query = query.where(columns.bot_id == owner.bot_id, columns.conversation_id == owner.conversation_id)
+    return [(row.handoff_id, row.agent, row.stage) for row in unit.connection.execute(query)]

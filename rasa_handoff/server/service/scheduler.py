@@ -36,6 +36,8 @@ EVERY: Final = 5.0
 """Seconds between two rounds of checks: a department added by the command, an expected wait, a session that ran out."""
 HISTORY_DAYS: Final = 400
 """Days for which what happened to handoffs is kept, so that a month can be compared with the same one of the year before."""
+AUDIT_DAYS: Final = 730
+"""Days for which the audit log is kept: who looked may be asked for long after."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks for what another process changed: a session that the command line ended, a revoked token."""
 
@@ -193,4 +195,15 @@ def check_history_days(days: int) -> int:
     """
     if days < 1:
         raise SettingsError("What happened to handoffs is kept for a day at least, such as --history-days 400.")
+    return days
+
+
+def check_audit_days(days: int) -> int:
+    """Return the days for which the audit log is kept, after a check.
+
+    Raises:
+        SettingsError: it is less than one day.
+    """
+    if days < 1:
+        raise SettingsError("The audit log is kept for a day at least, such as --audit-days 730.")
     return days

@@ -348,7 +348,7 @@ HANDOFF_EVENTS: Final = Table(
 AUDIT: Final = Table(
     "audit",
     METADATA,
-    # Who changed what, and who looked at what isn't theirs: rows are only added (`server/storage/audit.py`).
+    # Who changed what, and who looked at what isn't theirs: rows are only added (`server/storage/audit_log.py`).
     Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     # "account", "command line" or "bot"; the account's or the bot's id; the name as it was. No foreign key: a row stays when the

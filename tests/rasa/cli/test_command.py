@@ -1,6 +1,7 @@
 """The command as a whole: light, and with sentences instead of tracebacks."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -207,7 +208,7 @@ def test_whose_department_is_removed_serves_none_and_not_all(tmp_path: Path) -> 
         return done.stdout
 
     def serving(department: str | None) -> set[str]:
-        ids = accounts.run(database, lambda connection: availability.serving(connection, department))
+        ids = accounts.read_in(database, lambda connection: availability.serving(connection, department))
         return {agent.name for agent in administration.agents(database) if agent.id in ids}
 
     said = run("department", "remove", "billing")
@@ -305,3 +306,20 @@ def test_a_reader_that_goes_is_no_error(project: Path) -> None:
     line = f"{sys.executable} -m rasa_handoff.cli doctor {project} | true"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
+
+
+def test_the_audit_log_is_listed(tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path / 'desk.db'}")
+    command("department", "add", "billing", "--title", "Bills", *database)
+    command("token", "add", "shop", *database)
+    (line,) = command("audit", "list", "--subject", "billing", *database).stdout.splitlines()
+    assert line.split("\t")[1:] == ["command line", "department add", "billing", '{"title": "Bills"}']
+    rows = [json.loads(row) for row in command("audit", "list", "--json", *database).stdout.splitlines()]
+    assert [(row["who"], row["operation"], row["subject"]) for row in rows] == [
+        ("command line", "department add", "billing"),
+        ("command line", "token add", "shop"),
+    ]
+    none = command("audit", "list", "--since", "2999-01-01", *database)
+    assert (none.returncode, none.stdout) == (0, "")
+    assert "2026-11-28T13:00" in one_sentence(command("audit", "list", "--since", "yesterday", *database))
+    assert "--audit-days 730" in one_sentence(command("serve", "--audit-days", "0", *database))
