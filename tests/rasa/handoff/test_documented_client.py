@@ -36,7 +36,7 @@ class DocumentedClient:
     def __init__(self, client: Client, folder: Path) -> None:
         self.lines: list[str] = []
         (block,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "front-ends.md").read_text(), re.DOTALL)
-        assert len(block.splitlines()) <= 32
+        assert len(block.splitlines()) <= 24
         self._main = folder / "main.mjs"
         (folder / "mailbox.mjs").write_text(block)
         self._main.write_text(
