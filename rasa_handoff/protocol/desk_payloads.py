@@ -124,7 +124,7 @@ class Me(Value, frozen=True, kw_only=True):
     """The agent at this desk.
 
     ``id``: the account's. ``name``: as customers see it. ``email``: they sign in with it. ``online``: whether they take
-    conversations. ``departments``: those they serve; if it is empty, all.
+    conversations. ``departments``: those they serve; if it is empty, all. ``role``: ``agent``, ``supervisor`` or ``admin``.
     """
 
     id: str
@@ -132,6 +132,7 @@ class Me(Value, frozen=True, kw_only=True):
     email: str
     online: bool
     departments: tuple[str, ...]
+    role: str = "agent"
 
 
 class ReadyPayload(Availability, frozen=True, kw_only=True):

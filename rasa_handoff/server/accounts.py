@@ -53,7 +53,7 @@ DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 # Statements of ordinary messages are built once: building one costs more than running it.
 _LAST_CHANGE: Final = Statement(select(SECRETS.c.value).where(SECRETS.c.name == bindparam("name")))
 _AGENT: Final = Statement(select(AGENTS).where(AGENTS.c.id == bindparam("agent")))
-_AGENT_NAME: Final = Statement(select(AGENTS.c.name).where(AGENTS.c.id == bindparam("agent")))
+_MEMBER: Final = Statement(select(AGENTS.c.name, AGENTS.c.role).where(AGENTS.c.id == bindparam("agent")))
 _SERVES: Final = Statement(
     select(SERVES.c.department).where(SERVES.c.agent == bindparam("agent")).order_by(SERVES.c.department)
 )
@@ -80,6 +80,13 @@ class Account(Value, frozen=True, kw_only=True):
     role: Role = Role.AGENT
     serves_none: bool = False
     """Whether they serve no department, since theirs were all removed; an agent who never had one serves all."""
+
+
+class Member(Value, frozen=True, kw_only=True):
+    """An account that does something: the agent as customers see them, and their role."""
+
+    agent: Agent
+    role: Role
 
 
 def add_agent(
@@ -239,16 +246,21 @@ def admins(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
-def agent_by_id(connection: Connection, id: str) -> Agent:
-    """Return the agent as customers see them.
+def member(connection: Connection, id: str) -> Member:
+    """Return the agent as customers see them, and their role as it is now.
 
     Raises:
         Refused: the account was removed.
     """
-    name = _AGENT_NAME.scalar(connection, {"agent": id})
-    if name is None:
+    row = _MEMBER.first(connection, {"agent": id})
+    if row is None:
         raise Refused("unknown_agent", "This account was removed. Ask whoever runs the desk.")
-    return Agent(id=id, name=name)
+    return Member(agent=Agent(id=id, name=row.name), role=Role(row.role))
+
+
+def roles(connection: Connection) -> dict[str, Role]:
+    """Return the role of each account, by its id."""
+    return {row.id: Role(row.role) for row in connection.execute(select(AGENTS.c.id, AGENTS.c.role))}
 
 
 def has_department(connection: Connection, name: str) -> bool:

@@ -277,6 +277,7 @@ class _LiveAgentServer:
             self._service.refresh_availability,
             self._presence.look_for_left,
             self._desk.close_ended,
+            self._desk.follow_roles,
             self._desk.close_forbidden,
             self._desk.show_outdated,
             self._relay.close_revoked,

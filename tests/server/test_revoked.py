@@ -1,12 +1,15 @@
 """What an administrator takes away or adds counts at once, also for those who are connected; and which ids a handoff may have."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from rasa_handoff.server import accounts, administration
+from rasa_handoff.server.accounts import Role
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import OldClient, Relay, refusal_of
+from tests.server.conftest import Server
+from tests.server.peers import OldClient, Relay, agent_at, refusal_of
 
 pytestmark = pytest.mark.usefixtures("no_periodic_checks")
 
@@ -25,6 +28,42 @@ async def test_a_session_ended_by_the_command_line_ends_the_open_desk(server, da
     await eventually(lambda: sipho.shown(handoff))
     assert thandi.shown(handoff) == []
     await eventually(lambda: not thandi.sio.connected)
+
+
+@pytest.fixture
+async def elsewhere(server: Server) -> AsyncIterator[Server]:
+    """Another server over the same database, where it may serve several; else the same one."""
+    if server.database.startswith("sqlite"):
+        yield server
+        return
+    one = Server(server.database)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+async def test_another_role_counts_at_once_at_every_server(elsewhere, database, desk, relay, opened):
+    await asyncio.to_thread(administration.set_departments, database, "thandi@example.org", ["orders"])
+    karoo, sipho, thandi = await relay(), await desk("sipho"), agent_at(elsewhere.address, "thandi")
+    opened.append(thandi)
+    await thandi.sign_in()
+    await thandi.connect()
+    handoff = await karoo.initiate(department="billing")
+    assert (await thandi.ask("open", handoff_id=handoff))["code"] == "unknown_handoff"
+    await asyncio.to_thread(administration.set_role, database, "thandi@example.org", Role.ADMIN)
+    await eventually(lambda: thandi.all("ready")[-1]["me"]["role"] == "admin")
+    assert [shown["handoff_id"] for shown in thandi.all("ready")[-1]["queue"]] == [handoff]
+    assert (await thandi.ask("open", handoff_id=handoff))["ok"]
+    assert (await sipho.take(handoff))["ok"]
+    await asyncio.to_thread(administration.set_role, database, "sipho@example.org", Role.ADMIN)
+    await asyncio.to_thread(administration.set_role, database, "thandi@example.org", Role.SUPERVISOR)
+    assert (await thandi.ask("open", handoff_id=handoff))["code"] == "unknown_handoff"
+    await eventually(lambda: thandi.all("ready")[-1]["me"]["role"] == "supervisor")
+    assert thandi.all("ready")[-1]["others"] == []
+    await karoo.say(handoff, "for billing alone", "m-1")
+    await sipho.hears("message", id="m-1")
+    assert not [body for body in thandi.all("message") if body["id"] == "m-1"]
 
 
 async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(server, database, relay, opened):

@@ -37,7 +37,7 @@ from rasa_handoff.protocol.payloads import (
 )
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Status, Value, plain
-from rasa_handoff.server import accounts
+from rasa_handoff.server import accounts, rights
 from rasa_handoff.server.gateways import botlhale_clients
 from rasa_handoff.server.gateways.botlhale_clients import (
     BOTLHALE,
@@ -48,6 +48,7 @@ from rasa_handoff.server.gateways.botlhale_clients import (
     EnteredAnswer,
 )
 from rasa_handoff.server.gateways.event_answers import EventHandler, check_is_connected, listen, refusal
+from rasa_handoff.server.rights import Asker
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
@@ -257,7 +258,13 @@ class BotlhaleGateway:
         self._sio.on("connect", connect, namespace=namespace)
         self._sio.on("disconnect", self._disconnect, namespace=namespace)
         listen(
-            self._sio, namespace, {event: self._refusing(event, handler) for event, handler in handlers.items()}, FAILED
+            self._sio,
+            namespace,
+            {
+                event: self._refusing(event, self._checked(namespace, event, handler))
+                for event, handler in handlers.items()
+            },
+            FAILED,
         )
         self._sio.on("*", _unknown, namespace=namespace)
 
@@ -277,6 +284,16 @@ class BotlhaleGateway:
                 raise
 
         return refusing
+
+    def _checked(self, namespace: str, event: str, handler: EventHandler) -> EventHandler:
+        """Return the handler behind the question who may send this event."""
+
+        async def checked(sid: str, data: Any) -> Acknowledgement | None:
+            asker = Asker.BOT if sid in self._sockets else Asker.NOBODY
+            rights.check(rights.event(namespace, event), asker)
+            return await handler(sid, data)
+
+        return checked
 
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
@@ -415,7 +432,7 @@ class BotlhaleGateway:
 
     def _token_of(self, sid: str) -> str | None:
         if sid not in self._sockets:
-            raise Refused("refused", "This connection has closed.")
+            raise rights.refusal("refused")
         return self._sockets[sid].token
 
     async def _dismiss(self, sid: str) -> None:

@@ -1,11 +1,13 @@
 """The gateway of the namespace ``/desk``: agents' browsers (docs/protocol.md). Every event is checked against its sender."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 from starlette.requests import cookie_parser
@@ -35,14 +37,27 @@ from rasa_handoff.protocol.desk_payloads import (
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import DESK_NAMESPACE
-from rasa_handoff.protocol.payloads import AVAILABILITY, MessageStatusPayload, ReadPayload, TypingPayload
-from rasa_handoff.protocol.values import plain, read
-from rasa_handoff.server import accounts
-from rasa_handoff.server.accounts import Account
-from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen, refusal
+from rasa_handoff.protocol.payloads import (
+    AVAILABILITY,
+    Acknowledgement,
+    MessageStatusPayload,
+    ReadPayload,
+    TypingPayload,
+)
+from rasa_handoff.protocol.values import Value, plain, read
+from rasa_handoff.server import accounts, rights
+from rasa_handoff.server.accounts import Account, Role
+from rasa_handoff.server.gateways.event_answers import (
+    EventHandler,
+    answer_unknown,
+    check_is_connected,
+    listen,
+    refusal,
+)
 from rasa_handoff.server.gateways.open_conversations import OpenConversations, Outdated, Owners
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
+from rasa_handoff.server.rights import Asker
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.media_operations import MediaService
@@ -75,6 +90,15 @@ MOST_SHOWN_AT_ONCE: Final = 50
 """Conversations that are read for colleagues in one transaction."""
 
 
+class SignedIn(Value, frozen=True, kw_only=True):
+    """The agent of a desk, the hash of its session and when that ends, and the role in which the desk was shown last."""
+
+    agent: str
+    session: str
+    until: float
+    role: Role
+
+
 class DeskService(AgentService, MediaService):
     """What desks ask for."""
 
@@ -98,8 +122,7 @@ class DeskGateway:
         self._media_address, self._largest_file = media_address, largest_file
         self._sio, self._conversations, self._presence, self._browsers = sio, conversations, presence, browsers
         self._guard = guard
-        # Socket -> agent and hash of the session.
-        self._desks: dict[str, tuple[str, str]] = {}
+        self._desks: dict[str, SignedIn] = {}
         self._open_conversations, self._outdated, self._owners = OpenConversations(), Outdated(), Owners()
         # With several servers: what was published since a desk has begun to connect, by its socket.
         self._meanwhile: dict[str, list[tuple[str, Any]]] = {}
@@ -119,18 +142,49 @@ class DeskGateway:
             "resolve": self._resolve,
             "followed_up": self._followed_up,
         }
-        listen(sio, DESK_NAMESPACE, handlers, FAILED)
+        listen(sio, DESK_NAMESPACE, {name: self._checked(name, one) for name, one in handlers.items()}, FAILED)
+
+    def _checked(self, name: str, handler: EventHandler) -> EventHandler:
+        """Return the handler behind the question who may send this event."""
+
+        async def checked(sid: str, data: Any) -> Acknowledgement | None:
+            desk, asker = self._desks.get(sid), Asker.NOBODY
+            if desk is not None and time.time() < desk.until:
+                asker = Asker(desk.role.value)
+            rights.check(rights.event(DESK_NAMESPACE, name), asker)
+            return await handler(sid, data)
+
+        return checked
 
     async def close_ended(self) -> None:
         """Inform desks whose session has ended, and disconnect them."""
         holding = await self._conversations.do(lambda unit: sign_in.session_hashes(unit.connection))
-        for sid, (agent, session) in list(self._desks.items()):
-            if session not in holding:
+        for sid, desk in list(self._desks.items()):
+            if desk.session not in holding:
                 self._forget(sid)
                 with isolated(log, "A desk whose session has ended can't be disconnected."):
-                    await self._presence.signed_out(agent)
+                    await self._presence.signed_out(desk.agent)
                     await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
                     await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
+
+    async def follow_roles(self) -> None:
+        """Show desks anew what they may see, if their account was given another role."""
+        roles = await self._conversations.do(lambda unit: accounts.roles(unit.connection))
+        for sid, desk in list(self._desks.items()):
+            role = roles.get(desk.agent, desk.role)
+            if role is not desk.role and sid in self._desks:
+                self._desks[sid] = replace(desk, role=role)
+                with isolated(log, "A desk whose account has another role can't be shown anew."):
+                    await self._conversations.do(partial(self._show, sid, desk.agent))
+
+    def _show(self, sid: str, agent: str, unit: UnitOfWork) -> None:
+        ready = _ready(unit, agent, self._largest_file)
+
+        async def send() -> None:
+            if sid in self._desks:
+                await self._sio.emit(ready.event, plain(ready), to=sid, namespace=DESK_NAMESPACE)
+
+        unit.afterwards.append(send)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         address = self._guard.address(environ)
@@ -146,13 +200,15 @@ class DeskGateway:
     async def _enter(self, sid: str, environ: dict[str, Any], csrf: Any) -> None:
         cookies = cookie_parser(environ.get("HTTP_COOKIE") or "")
         token = self._browsers.cookie(cookies, sign_in.SESSION_COOKIE, environ["asgi.scope"]["scheme"])
-        account = await self._conversations.do(lambda unit: sign_in.account_of(unit.connection, token))
+        account, until = await self._conversations.do(
+            lambda unit: (sign_in.account_of(unit.connection, token), sign_in.ends_at(unit.connection, token))
+        )
         if account is None or token is None:
             raise self._refusal(environ, STRANGER, "no session, or one that has ended")
         if not await self._browsers.from_own_page(csrf, token):
             raise self._refusal(environ, OWN_PAGE, f"{account.email}'s session, but not from the desk's own page")
         check_is_connected(self._sio, sid, DESK_NAMESPACE)
-        self._desks[sid] = account.id, accounts.hashed(token)
+        self._desks[sid] = SignedIn(agent=account.id, session=accounts.hashed(token), until=until, role=account.role)
         await self._presence.came(account.id, sid)
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
@@ -180,9 +236,9 @@ class DeskGateway:
     def _forget(self, sid: str) -> None:
         self._open_conversations.leave(sid)
         self._meanwhile.pop(sid, None)
-        agent, _ = self._desks.pop(sid, (None, None))
-        if agent is not None:
-            self._presence.went(agent, sid)
+        desk = self._desks.pop(sid, None)
+        if desk is not None:
+            self._presence.went(desk.agent, sid)
 
     async def _welcome(self, sid: str, agent: str, ready: ReadyPayload, answered: "asyncio.Future[None]") -> None:
         """Send the desk its first state right after the transaction that read it, so that it misses no later change.
@@ -200,8 +256,8 @@ class DeskGateway:
 
     def _agent(self, sid: str) -> str:
         if sid not in self._desks:
-            raise Refused("signed_out", STRANGER)
-        return self._desks[sid][0]
+            raise rights.refusal("signed_out")
+        return self._desks[sid].agent
 
     async def _choose(self, sid: str, data: Any) -> None:
         await self._presence.choose(self._agent(sid), read(PresencePayload, data).online)
@@ -269,7 +325,7 @@ class DeskGateway:
             event, payload = emitted
             rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged | Deleted) else list(publication.viewers)
             for sid, waiting in self._meanwhile.items():
-                if rooms == [EVERYBODY] or self._desks[sid][0] in rooms:
+                if rooms == [EVERYBODY] or self._desks[sid].agent in rooms:
                     waiting.append((event, plain(payload)))
             if isinstance(publication, InConversation):
                 rooms += self._open_conversations.sockets(publication.handoff_id)
@@ -302,7 +358,7 @@ class DeskGateway:
             seen_by = await self._conversations.viewers_of(opened[first : first + MOST_SHOWN_AT_ONCE])
             for handoff_id, agents in seen_by.items():
                 for sid in self._open_conversations.sockets(handoff_id):
-                    if sid not in self._desks or self._desks[sid][0] not in agents:
+                    if sid not in self._desks or self._desks[sid].agent not in agents:
                         self._open_conversations.forget(sid, handoff_id)
 
 
@@ -367,4 +423,5 @@ def _me(account: Account) -> Me:
         email=account.email,
         online=account.online,
         departments=tuple(account.departments),
+        role=account.role.value,
     )

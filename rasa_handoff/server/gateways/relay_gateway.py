@@ -51,8 +51,9 @@ from rasa_handoff.protocol.payloads import (
     WelcomePayload,
 )
 from rasa_handoff.protocol.values import Speaker, Status, plain, read
-from rasa_handoff.server import accounts
-from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen
+from rasa_handoff.server import accounts, rights
+from rasa_handoff.server.gateways.event_answers import EventHandler, answer_unknown, check_is_connected, listen
+from rasa_handoff.server.rights import Asker
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Lost, Mark
 from rasa_handoff.server.service.publications import AgentRead, AgentTyping, AvailabilityChanged, Publication
@@ -125,8 +126,18 @@ class RelayGateway:
             "typing": self._typing,
             CustomerPresencePayload.event: self._customer_presence,
         }
-        listen(sio, RELAY_NAMESPACE, handlers)
+        listen(sio, RELAY_NAMESPACE, {name: self._checked(name, one) for name, one in handlers.items()})
         self._events = tuple(handlers)
+
+    def _checked(self, name: str, handler: EventHandler) -> EventHandler:
+        """Return the handler behind the question who may send this event."""
+
+        async def checked(sid: str, data: Any) -> Acknowledgement | None:
+            asker = Asker.BOT if sid in self._bots else Asker.NOBODY
+            rights.check(rights.event(RELAY_NAMESPACE, name), asker)
+            return await handler(sid, data)
+
+        return checked
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark | Lost]:
         """Send an entry to the newest relay of the bot, and wait for its acknowledgement."""
@@ -219,7 +230,7 @@ class RelayGateway:
 
     def _bot(self, sid: str) -> str:
         if sid not in self._bots:
-            raise Refused("refused", "This connection has closed.")
+            raise rights.refusal("refused")
         return self._bots[sid]
 
     def _newest(self, bot_id: str) -> str | None:

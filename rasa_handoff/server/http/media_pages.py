@@ -28,22 +28,21 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.names import MEDIA_BOT, MEDIA_CONVERSATION, MEDIA_NAME, RELAY_MEDIA_PATH
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import plain
-from rasa_handoff.server import accounts
+from rasa_handoff.server import accounts, rights
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.pages import STRANGE_ORIGIN
 from rasa_handoff.server.http.relay_token import BEARER
 from rasa_handoff.server.http.sign_in import SESSION_COOKIE, Browsers
+from rasa_handoff.server.rights import Asker
 from rasa_handoff.server.service.media_operations import MediaService
 from rasa_handoff.server.storage.tables import Database
 
 DESK_MEDIA_PATH: Final = "/desk/media"
 CSRF_HEADER: Final = "x-csrf-token"
 NO_MEDIA: Final = "This server keeps no pictures and files: whoever runs it can say where, with --media."
-SIGN_IN: Final = "Please sign in again."
 OLD_PAGE: Final = "This page was open too long. Please load it again."
 NO_ADDRESS: Final = "This address isn't valid any more."
 OPEN_AGAIN: Final = "Open the file again in its conversation at the desk."
-STRANGER: Final = "The token isn't one of this bot's."
 CACHED_SECONDS: Final = 300
 """How long a browser may keep a file: not much longer than its agent is signed in, or the customer is known."""
 STRANGERS: Final = ("refused", "signed_out")
@@ -99,19 +98,24 @@ class MediaPages:
 
         return answer
 
-    async def _account(self, request: Request) -> tuple[str, str]:
-        """Return the id of the agent whose session this is, and the session."""
+    async def _account(self, request: Request, operation: str) -> tuple[str, str]:
+        """Return the id of the agent whose session this is, and the session.
+
+        Raises:
+            Refused: nobody is signed in, or they may not do this.
+        """
         token = self._browsers.cookie(request.cookies, SESSION_COOKIE, request.url.scheme)
         account = await self._store.write(lambda connection: sign_in.account_of(connection, token))
-        if account is None or token is None:
-            raise Refused("signed_out", SIGN_IN)
+        rights.check(operation, Asker.NOBODY if account is None else Asker(account.role.value))
+        assert account is not None
+        assert token is not None
         return account.id, token
 
     async def _add(self, request: Request) -> Response:
         headers = request.headers
         if not self._browsers.has_own_origin(headers.get("origin"), headers.get("host"), _address(request)):
             raise Refused("refused", STRANGE_ORIGIN)
-        agent, session = await self._account(request)
+        agent, session = await self._account(request, rights.DESK_ADD_FILE)
         if not await self._browsers.from_own_page(headers.get(CSRF_HEADER), session):
             raise Refused("refused", OLD_PAGE)
         library = self._must_have()
@@ -124,7 +128,7 @@ class MediaPages:
         return JSONResponse({"ok": True, "media": plain(kept.media)})
 
     async def _fetch(self, request: Request) -> Response:
-        agent, _ = await self._account(request)
+        agent, _ = await self._account(request, rights.DESK_FETCH_FILE)
         library, query, id = self._must_have(), request.query_params, request.path_params["id"]
         if not (await library.addresses()).fits(id, query.get("expires"), query.get("signature")):
             raise Refused("not_signed", NO_ADDRESS)
@@ -132,7 +136,7 @@ class MediaPages:
             await self._service.fetched(agent, id)
         return await _given_out(library, await library.find(id), request)
 
-    async def _bot(self, request: Request) -> str:
+    async def _bot(self, request: Request, operation: str) -> str:
         """Return the bot whose relay this is.
 
         Raises:
@@ -148,11 +152,11 @@ class MediaPages:
         )
         if not may:
             self._guard.refusals.note(_address(request), "relay", "a relay's file: its token isn't one of the bot's.")
-            raise Refused("refused", STRANGER)
+        rights.check(operation, Asker.BOT if may else Asker.NOBODY)
         return bot_id
 
     async def _bring(self, request: Request) -> Response:
-        bot_id, library = await self._bot(request), self._must_have()
+        bot_id, library = await self._bot(request, rights.BRING_FILE), self._must_have()
         conversation_id = valid_text(unquote(request.headers.get(MEDIA_CONVERSATION, "")))
         if not 0 < len(conversation_id) <= LONGEST_ID:
             raise Refused("invalid", "A file belongs to a conversation: its id is missing.")
@@ -163,7 +167,7 @@ class MediaPages:
         return JSONResponse({"ok": True, "media": plain(kept.media)})
 
     async def _take(self, request: Request) -> Response:
-        bot_id, library = await self._bot(request), self._must_have()
+        bot_id, library = await self._bot(request, rights.TAKE_FILE), self._must_have()
         kept = await library.find(request.path_params["id"])
         if kept.owner.bot_id != bot_id:
             raise MediaMissing

@@ -63,6 +63,12 @@ def account_of(connection: Connection, token: str | None) -> Account | None:
     return accounts.by_id(connection, row.agent) if row else None
 
 
+def ends_at(connection: Connection, token: str | None) -> float:
+    """Return when the session of this token ends, in seconds since 1970; 0 if there is none."""
+    query = select(SESSIONS.c.until).where(SESSIONS.c.hash == accounts.hashed(token or ""))
+    return float(connection.execute(query).scalar() or 0.0)
+
+
 def session_hashes(connection: Connection) -> frozenset[str]:
     """Return the hashes of all sessions that haven't expired."""
     rows = connection.execute(select(SESSIONS.c.hash).where(SESSIONS.c.until > time.time()))

@@ -63,8 +63,7 @@ class AgentService(Service):
         """Assign a handoff to the agent, and return the whole conversation."""
 
         def work(unit: UnitOfWork) -> WholeConversation:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
-            agent = accounts.agent_by_id(unit.connection, agent_id)
+            record, agent = must_find_for_agent(unit, "/desk take", agent_id, handoff_id)
             return summaries.conversation(unit.connection, unit.apply(record, Taken(at=unit.now, agent=agent)))
 
         return await self.do(work)
@@ -76,9 +75,8 @@ class AgentService(Service):
         """
 
         def work(unit: UnitOfWork) -> WholeConversation:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, agent = must_find_for_agent(unit, "/desk open", agent_id, handoff_id)
             if audit_log.is_look(record.assignment, agent_id):
-                agent = accounts.agent_by_id(unit.connection, agent_id)
                 audit_log.add_of_agent(unit.connection, agent, Audited.OPEN, handoff_id, unit.now, **_about(record))
             whole = summaries.conversation(unit.connection, record, after)
             if loaded is not None:
@@ -121,7 +119,7 @@ class AgentService(Service):
         """Publish the assigned agent's typing to the customer. It is never stored."""
 
         def work(unit: UnitOfWork) -> None:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, _ = must_find_for_agent(unit, "/desk typing", agent_id, handoff_id)
             state = record.assignment
             if state.stage is Stage.ASSIGNED and state.agent is not None and state.agent.id == agent_id:
                 offer = record.offer
@@ -137,8 +135,7 @@ class AgentService(Service):
         def work(unit: UnitOfWork) -> None:
             if department is not None and not accounts.has_department(unit.connection, department):
                 raise Refused("unknown_department", f"There is no department '{department}' at this desk.")
-            record = must_find_for_agent(unit, agent_id, handoff_id)
-            agent = accounts.agent_by_id(unit.connection, agent_id)
+            record, agent = must_find_for_agent(unit, "/desk transfer", agent_id, handoff_id)
             unit.apply(record, Transferred(at=unit.now, agent=agent, department=department))
             _note_if_not_owner(unit, record, agent, Audited.TRANSFER, to=department)
 
@@ -150,9 +147,8 @@ class AgentService(Service):
         """End the handoff with the agent's outcome, note and slots."""
 
         def work(unit: UnitOfWork) -> None:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, agent = must_find_for_agent(unit, "/desk resolve", agent_id, handoff_id)
             check_slots(slots, record.offer.bot.settable)
-            agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
             _note_if_not_owner(unit, record, agent, Audited.RESOLVE, outcome=outcome.value)
 
@@ -162,7 +158,7 @@ class AgentService(Service):
         """Note that what the outcome "follow_up" of a conversation asks for was done; a second time changes nothing."""
 
         def work(unit: UnitOfWork) -> None:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, _ = must_find_for_agent(unit, "/desk followed_up", agent_id, handoff_id)
             ended = record.assignment.ended
             if ended is None or ended.outcome != Outcome.FOLLOW_UP.value:
                 raise Refused("invalid", "There is nothing to follow up in this conversation.")

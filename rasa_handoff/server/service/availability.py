@@ -4,12 +4,13 @@ from statistics import median
 from typing import Any, Final
 
 from msgspec.structs import replace
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, literal_column, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.department_hours import BOT, from_stored
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Availability, Department, Offer, find_department
+from rasa_handoff.server.rights import SEES_EVERYTHING
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
 from rasa_handoff.store.statements import Statement
@@ -34,6 +35,8 @@ _SERVING: Final = {
     (True, False): Statement(select(AGENTS.c.id).where(_in_department)),
     (True, True): Statement(select(AGENTS.c.id).where(_online, _in_department)),
 }
+_sees_everything = or_(*(AGENTS.c.role == literal_column(f"'{role.value}'") for role in SEES_EVERYTHING))
+_SEEING: Final = Statement(select(AGENTS.c.id).where(or_(_sees_everything, _in_department)))
 _AGENT_ID: Final = Statement(
     select(AGENTS.c.id).where(or_(AGENTS.c.id == bindparam("named"), AGENTS.c.email == bindparam("email")))
 )
@@ -49,6 +52,13 @@ def serving(connection: Connection, department: str | None, only_online: bool = 
     """
     asked = {} if department is None else {"department": department}
     return frozenset(row.id for row in _SERVING[department is not None, only_online].all(connection, asked))
+
+
+def seeing(connection: Connection, department: str | None) -> frozenset[str]:
+    """Return the ids of the accounts that may look into a department: who serve it, and who see every conversation."""
+    if department is None:
+        return serving(connection, None)
+    return frozenset(row.id for row in _SEEING.all(connection, {"department": department}))
 
 
 def availability(connection: Connection, now: float) -> Availability:

@@ -8,7 +8,7 @@ from sqlalchemy import exists, select
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.media.media_table import MediaOwner
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.server import accounts
+from rasa_handoff.server import accounts, rights
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
 from rasa_handoff.server.storage import audit_log, handoffs
 from rasa_handoff.server.storage.audit_log import Audited
@@ -36,7 +36,7 @@ class MediaService(Service):
         """
 
         def work(unit: UnitOfWork) -> MediaOwner:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, _ = must_find_for_agent(unit, rights.DESK_ADD_FILE, agent_id, handoff_id)
             if record.assignment.stage is Stage.ENDED:
                 raise Refused("ended", OVER)
             if record.side != RELAY:
@@ -53,7 +53,7 @@ class MediaService(Service):
         """
 
         def work(unit: UnitOfWork) -> list[str]:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, _ = must_find_for_agent(unit, "/desk media", agent_id, handoff_id)
             return list(MEDIA.find_all(unit.connection, handoffs.owner_of(record), ids))
 
         return await self.do(work)
@@ -70,7 +70,7 @@ class MediaService(Service):
             if kept is None or any(agent == agent_id and stage != Stage.ENDED.value for _, agent, stage in found):
                 return
             subject = found[-1][0] if found else None
-            agent = accounts.agent_by_id(unit.connection, agent_id)
+            agent = accounts.member(unit.connection, agent_id).agent
             audit_log.add_of_agent(unit.connection, agent, Audited.FILE, media_id, unit.now, handoff=subject)
 
         await self.do(work)

@@ -7,7 +7,6 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Ending, Stage
 from rasa_handoff.protocol.desk_payloads import EndSummary, Message, Summary, WholeConversation
-from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.server.service import availability
@@ -80,12 +79,12 @@ def conversation(connection: Connection, record: Record, after: int = 0) -> Whol
     )
 
 
-def viewers(connection: Connection, record: Record, serving: frozenset[str] | None = None) -> frozenset[str]:
-    """Return the agents who may see a conversation: those who serve its department, the assigned one, the one the bot named.
+def viewers(connection: Connection, record: Record, seeing: frozenset[str] | None = None) -> frozenset[str]:
+    """Return the agents who may see a conversation: who look into its department, the assigned one, the one the bot named.
 
-    ``serving``: the agents of its department, if the caller knows them already.
+    ``seeing``: those who look into its department, if the caller knows them already.
     """
-    seen = availability.serving(connection, record.assignment.department) if serving is None else serving
+    seen = availability.seeing(connection, record.assignment.department) if seeing is None else seeing
     if record.assignment.agent is not None:
         seen |= {record.assignment.agent.id}
     if record.offer.agent is not None:
@@ -94,15 +93,10 @@ def viewers(connection: Connection, record: Record, serving: frozenset[str] | No
     return seen
 
 
-def check_may_see(connection: Connection, record: Record, agent: str) -> None:
-    """Check that the agent may see the conversation.
-
-    Raises:
-        Refused: with code ``unknown_handoff``, as if it didn't exist.
-    """
+def sees(connection: Connection, record: Record, agent: str) -> bool:
+    """Return whether the agent may see the conversation."""
     has_it = record.assignment.agent is not None and record.assignment.agent.id == agent
-    if not has_it and agent not in viewers(connection, record):
-        raise Refused("unknown_handoff", handoffs.UNKNOWN)
+    return has_it or agent in viewers(connection, record)
 
 
 def lists(connection: Connection, agent: str) -> dict[str, tuple[Summary, ...]]:
@@ -110,8 +104,8 @@ def lists(connection: Connection, agent: str) -> dict[str, tuple[Summary, ...]]:
     is to be followed up."""
     listed = [*handoffs.unfinished(connection), *handoffs.to_follow_up(connection)]
     departments = {record.assignment.department for record in listed}
-    serving = {department: availability.serving(connection, department) for department in departments}
-    seen = [record for record in listed if agent in viewers(connection, record, serving[record.assignment.department])]
+    seeing = {department: availability.seeing(connection, department) for department in departments}
+    seen = [record for record in listed if agent in viewers(connection, record, seeing[record.assignment.department])]
     last = handoffs.last_messages(connection, [record.handoff_id for record in seen])
     found: dict[str, list[Summary]] = {"queue": [], "mine": [], "others": [], "messages": [], "follow_ups": []}
     for record in seen:

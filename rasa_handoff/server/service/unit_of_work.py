@@ -36,8 +36,8 @@ from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.message_parts import AnyPart
 from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
-from rasa_handoff.protocol.values import Availability, Speaker, read
-from rasa_handoff.server import accounts
+from rasa_handoff.protocol.values import Agent, Availability, Speaker, read
+from rasa_handoff.server import accounts, rights
 from rasa_handoff.server.service import availability, queues, summaries
 from rasa_handoff.server.service.publications import (
     AvailabilityChanged,
@@ -308,10 +308,9 @@ class Service:
         """
 
         def work(unit: UnitOfWork) -> Message:
-            record = must_find_for_agent(unit, agent_id, handoff_id)
+            record, agent = must_find_for_agent(unit, "/desk message", agent_id, handoff_id)
             stored = MEDIA.find_all(unit.connection, handoffs.owner_of(record), media_ids(parts))
             words, kept = agent_message(text, parts, {id: one.media for id, one in stored.items()})
-            agent = accounts.agent_by_id(unit.connection, agent_id)
             return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=words, parts=kept))
 
         return await self.do(work)
@@ -420,16 +419,18 @@ def must_find_of_bot(unit: UnitOfWork, side: str, bot_id: str, handoff_id: str) 
     if record is None:
         handoff_events.check_not_deleted(unit.connection, handoff_id)
     if record is None or not record.is_of(side, bot_id):
-        raise Refused("unknown_handoff", handoffs.UNKNOWN)
+        raise rights.refusal("unknown_handoff")
     return record
 
 
-def must_find_for_agent(unit: UnitOfWork, agent_id: str, handoff_id: str) -> Record:
-    """Return a conversation that the agent may see.
+def must_find_for_agent(unit: UnitOfWork, operation: str, agent_id: str, handoff_id: str) -> tuple[Record, Agent]:
+    """Return a conversation in which the agent may do this, and the agent.
 
     Raises:
-        Refused: with code ``unknown_handoff``; for one that the agent may not see, too.
+        Refused: with code ``unknown_handoff``; for one that the agent may not see, too. Or the account was removed.
     """
     record = handoffs.must_find(unit.connection, handoff_id)
-    summaries.check_may_see(unit.connection, record, agent_id)
-    return record
+    member = accounts.member(unit.connection, agent_id)
+    sees = summaries.sees(unit.connection, record, agent_id)
+    rights.check(operation, rights.Asker(member.role.value), sees)
+    return record, member.agent

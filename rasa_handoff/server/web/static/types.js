@@ -41,7 +41,7 @@
  * @typedef {{contact: Contact, note: string | null, transcript: Line[],
  *   transcript_follows: boolean, bot: BotState}} Details
  * @typedef {Summary & Details & {messages: Message[]}} Conversation
- * @typedef {{id: string, name: string, email: string, online: boolean, departments: string[]}} Me
+ * @typedef {{id: string, name: string, email: string, online: boolean, departments: string[], role?: string}} Me
  *
  * An acknowledgement. `code` "offline" is our own: no answer came, the message is kept.
  * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
