@@ -40,12 +40,12 @@ class Asker(str, enum.Enum):
 
 
 class Reach(str, enum.Enum):
-    """What a asker reaches by an operation.
+    """What an asker reaches by an operation.
 
-    ``NONE``: nothing. ``YES``: it concerns no conversation, or what it concerns is shown otherwise (a signed address). ``LOCAL``:
-    as the bot, where no token is asked for: the gateway then takes the asker for the bot. ``BOT``: the conversations of the bot
-    itself. ``OWN``: those that the account has; a left message is everybody's who sees it. ``SEEN``: those of its departments
-    (all if it serves all), those it has, and those in which the bot named it. ``EVERY``: every one.
+    ``NONE``: nothing. ``YES``: it concerns no conversation. ``LOCAL``: as the bot, where no token is asked for: the gateway then
+    takes the asker for the bot. ``BOT``: the conversations of the bot itself. ``OWN``: those that the account has; a left message
+    is everybody's who sees it. ``SEEN``: those of its departments (all if it serves all), those it has, and those in which the
+    bot named it. ``EVERY``: every one.
     """
 
     NONE = "–"
@@ -126,8 +126,7 @@ OPEN: Final = event(DESK_NAMESPACE, "open")
 
 ROWS: Final[tuple[Right, ...]] = (
     *_for_all("GET /", "GET /login", "POST /login", "POST /logout", "GET /health", "GET /static"),
-    *_for_accounts(Reach.SEEN, DESK_ADD_FILE, admin=Reach.EVERY),
-    *_for_accounts(Reach.YES, DESK_FETCH_FILE),
+    *_for_accounts(Reach.SEEN, DESK_ADD_FILE, DESK_FETCH_FILE, admin=Reach.EVERY),
     *_for_bots(BRING_FILE, TAKE_FILE, f"GET {RELAY_TOKEN_PATH}"),
     *_for_operators(*(f"POST {ADMIN} {command}" for command in (LIST, SEND, DROP, FORGET))),
     *_for_accounts(Reach.YES, *_events(DESK_NAMESPACE, "connect", "presence")),

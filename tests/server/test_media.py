@@ -147,6 +147,21 @@ async def test_html_is_only_ever_saved(relay, desk, uploads) -> None:
     assert given.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_an_address_that_was_passed_on_gives_nothing_to_who_may_not_see_the_conversation(
+    relay, desk, uploads
+) -> None:
+    thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
+    handoff = await karoo.initiate(department="orders")
+    await thandi.take(handoff)
+    _, answer = await uploads(thandi).add(handoff, PDF)
+    id = answer["media"]["id"]
+    address = (await uploads(thandi).addresses(handoff, id))[id]
+    given, content = await uploads(sipho).fetch(address)
+    assert (given.status, b"unknown_handoff" in content, PDF in content) == (404, True, False)
+    await thandi.transfer(handoff, "billing")
+    assert (await uploads(sipho).fetch(address))[1] == PDF
+
+
 async def test_who_may_not_see_the_conversation_adds_and_finds_nothing(relay, desk, uploads) -> None:
     thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
     handoff, other = await karoo.initiate(department="orders"), await karoo.initiate(department="billing")

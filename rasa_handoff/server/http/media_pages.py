@@ -1,7 +1,7 @@
 """Pictures and files over HTTP: agents' browsers add and fetch them, and relays bring the customers' and take the agents'.
 
-A browser needs its session, to add a file also the token of the desk's own page, and to fetch one its signed address, which only
-those get who may see the conversation. A relay needs its bot's token, and reaches its own bot's files alone.
+A browser needs its session, to add a file also the token of the desk's own page, and to fetch one its signed address and an
+account that may see the conversation. A relay needs its bot's token, and reaches its own bot's files alone.
 """
 
 import contextlib
@@ -132,8 +132,7 @@ class MediaPages:
         library, query, id = self._must_have(), request.query_params, request.path_params["id"]
         if not (await library.addresses()).fits(id, query.get("expires"), query.get("signature")):
             raise Refused("not_signed", NO_ADDRESS)
-        if request.method == "GET":
-            await self._service.fetched(agent, id)
+        await self._service.fetch(agent, id)
         return await _given_out(library, await library.find(id), request)
 
     async def _bot(self, request: Request, operation: str) -> str:

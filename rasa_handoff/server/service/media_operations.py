@@ -9,6 +9,7 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.media.media_table import MediaOwner
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.server import accounts, rights
+from rasa_handoff.server.service import summaries
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
 from rasa_handoff.server.storage import audit_log, handoffs
 from rasa_handoff.server.storage.audit_log import Audited
@@ -58,22 +59,33 @@ class MediaService(Service):
 
         return await self.do(work)
 
-    async def fetched(self, agent_id: str, media_id: str) -> None:
-        """Note in the audit log that the agent has fetched a file, unless a conversation that they have has it.
+    async def fetch(self, agent_id: str, media_id: str) -> None:
+        """Check that the agent may fetch a file, and note in the audit log that they do, unless they have a conversation with it.
 
-        It is a transaction of its own, which the live path doesn't wait for: a file is fetched beside it.
+        Its signed address isn't enough: it may have been passed on. This is a transaction of its own, which no message waits for.
+
+        Raises:
+            Refused: they may see no conversation that has the file, as if there were none; or the account was removed.
         """
 
         def work(unit: UnitOfWork) -> None:
-            kept = MEDIA.find(unit.connection, media_id)
-            found = [] if kept is None else _handoffs_with(unit, kept.owner)
-            if kept is None or any(agent == agent_id and stage != Stage.ENDED.value for _, agent, stage in found):
+            kept, agent = MEDIA.find(unit.connection, media_id), accounts.member(unit.connection, agent_id)
+            if kept is None:  # the library says so
                 return
-            subject = found[-1][0] if found else None
-            agent = accounts.member(unit.connection, agent_id).agent
-            audit_log.add_of_agent(unit.connection, agent, Audited.FILE, media_id, unit.now, handoff=subject)
+            found = _handoffs_with(unit, kept.owner)
+            if any(has == agent_id and stage != Stage.ENDED.value for _, has, stage in found):
+                return
+            seen = (handoff_id for handoff_id, *_ in reversed(found) if _sees(unit, handoff_id, agent_id))
+            subject = next(seen, None)
+            rights.check(rights.DESK_FETCH_FILE, rights.Asker(agent.role.value), subject is not None)
+            audit_log.add_of_agent(unit.connection, agent.agent, Audited.FILE, media_id, unit.now, handoff=subject)
 
         await self.do(work)
+
+
+def _sees(unit: UnitOfWork, handoff_id: str, agent_id: str) -> bool:
+    record = handoffs.look_at(unit.connection, handoff_id)
+    return record is not None and summaries.sees(unit.connection, record, agent_id)
 
 
 def _handoffs_with(unit: UnitOfWork, owner: MediaOwner) -> list[tuple[str, str | None, str]]:
