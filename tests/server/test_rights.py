@@ -240,6 +240,13 @@ async def _to_follow_up(world: World) -> str:
     return handoff_id
 
 
+async def _be_away(world: World, who: str) -> Outcome:
+    outcome = await _desk("presence", _queued, online=False)(world, who)
+    if outcome[0]:  # somebody has to be there for the next conversation
+        await world.desks[who].ask("presence", online=True)
+    return outcome
+
+
 async def _connect_desk(world: World, who: str) -> Outcome:
     desk, again = world.desks.get(who), ScriptedAgent(world.address, "")
     again.cookie = "nothing=x" if desk is None else desk.cookie
@@ -396,7 +403,7 @@ TRIED: Final[dict[str, Callable[[World, str], Awaitable[Outcome]]]] = {
         if row.operation.startswith("POST /admin ")
     },
     "/desk connect": _connect_desk,
-    "/desk presence": _desk("presence", _queued, online=False),
+    "/desk presence": _be_away,
     "/desk take": _desk("take", _queued),
     "/desk open": _desk("open", _taken),
     "/desk media": _desk("media", _taken, ids=[]),

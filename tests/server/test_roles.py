@@ -1,10 +1,10 @@
 """Roles of accounts: who becomes admin, the last admin stays, and databases of the version before."""
 
-import threading
+import asyncio
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, insert, inspect, text
+from sqlalchemy import create_engine, insert, inspect, text, update
 from sqlalchemy.engine import Engine
 
 from rasa_handoff.protocol.errors import HandoffError
@@ -12,6 +12,8 @@ from rasa_handoff.server import accounts, administration
 from rasa_handoff.server.accounts import Role
 from rasa_handoff.server.storage.tables import AGENTS, SCHEMA
 from rasa_handoff.testing.scripted_desk import PASSWORD
+from rasa_handoff.testing.waiting import eventually
+from tests.support.postgres_server import Database
 
 THANDI, SIPHO = "thandi@example.org", "sipho@example.org"
 
@@ -74,22 +76,19 @@ def test_the_last_admin_is_neither_removed_nor_given_another_role(database_url: 
         administration.set_role(database_url, THANDI, Role.ADMIN)
 
 
-def test_of_two_commands_at_once_one_leaves_an_admin(database_url: str) -> None:
-    accounts.add_agent(database_url, THANDI, "Thandi", PASSWORD)
-    accounts.add_agent(database_url, SIPHO, "Sipho", PASSWORD, role=Role.ADMIN)
-    start, refused = threading.Barrier(2), []
-
-    def take_away(email: str) -> None:
-        start.wait()
-        try:
-            administration.set_role(database_url, email, Role.AGENT)
-        except HandoffError as no:
-            refused.append(str(no))
-
-    both = [threading.Thread(target=take_away, args=(email,)) for email in (THANDI, SIPHO)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-    assert len(refused) == 1
-    assert sorted(roles(database_url).values()) == [Role.ADMIN, Role.AGENT]
+async def test_of_two_commands_at_once_one_leaves_an_admin(postgres: Database) -> None:
+    accounts.add_agent(postgres.url, THANDI, "Thandi", PASSWORD)
+    accounts.add_agent(postgres.url, SIPHO, "Sipho", PASSWORD, role=Role.ADMIN)
+    engine = create_engine(postgres.url)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with engine.connect() as one, engine.connect() as looking:
+        transaction = one.begin()
+        assert len(accounts.admins(one)) == 2
+        other = asyncio.create_task(asyncio.to_thread(administration.set_role, postgres.url, SIPHO, Role.AGENT))
+        await eventually(lambda: other.done() or looking.execute(waiting).scalar())
+        one.execute(update(AGENTS).where(AGENTS.c.email == THANDI).values(role=Role.AGENT.value))
+        transaction.commit()
+        with pytest.raises(HandoffError, match="is the last admin"):
+            await other
+    engine.dispose()
+    assert sorted(roles(postgres.url).values()) == [Role.ADMIN, Role.AGENT]

@@ -165,7 +165,9 @@ async def test_two_commands_at_once_both_notify_the_servers(database):
 
 @pytest.mark.usefixtures("no_periodic_checks")
 async def test_an_agent_who_is_added_or_removed_is_so_at_both(server, second, database, opened):
-    await asyncio.to_thread(accounts.add_agent, database, "lerato@example.org", "Lerato", "a long enough one")
+    await asyncio.to_thread(
+        accounts.add_agent, database, "lerato@example.org", "Lerato", "a long enough one", (), accounts.Role.AGENT
+    )
     desks = [agent_at(one.address, "lerato") for one in (server, second)]
     opened.extend(desks)
     for one in desks:
