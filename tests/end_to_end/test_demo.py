@@ -120,6 +120,7 @@ async def test_what_the_page_suggests_is_understood_in_each_of_its_languages(dem
     suggested = re.findall(r'suggest[A-Z]\w+: "(.+)"', (ROOT / "example_bot" / "web" / "texts.js").read_text())
     assert len(suggested) == 8
     answers = {text: " ".join(await demo.say(text, uuid.uuid4().hex)) for text in suggested}
-    expected = ("We're open Monday to Friday", "order number", "I'll change the delivery address", "nobody is there")
+    person = "nobody is there|Who would you like to talk to"  # whether an agent of another test is still there
+    expected = ("We're open Monday to Friday", "order number", "I'll change the delivery address", person)
     for number, (text, answer) in enumerate(answers.items()):
-        assert expected[number % 4] in answer, f"{text}: {answer}"
+        assert re.search(expected[number % 4], answer), f"{text}: {answer}"

@@ -1,6 +1,5 @@
 """Pictures and files between the example's page and the desk, in two Chromium windows with real servers between."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,12 @@ from playwright.async_api import Browser, Page, expect
 from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Server, connected
 from tests.end_to_end.browser.test_desk_attachments import hand_over
-from tests.end_to_end.browser.two_browsers import answer, say, shown, talking
+from tests.end_to_end.browser.two_browsers import ARRIVED, answer, say, shown, talking
 from tests.support.photos import photo
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ARRIVED = re.compile("Delivered|Read")
 PDF = {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n" + b"x" * 2_000}
 PHOTO = {"name": "dent.jpg", "mimeType": "image/jpeg", "buffer": photo((60, 40))}
 SCRIPT = "<script>parent.alerted = top.alerted = 1</script>"

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.end_to_end.browser.conftest import Server, connected
-from tests.end_to_end.browser.two_browsers import answer, say, shown, talking
+from tests.end_to_end.browser.two_browsers import ARRIVED, answer, say, shown, talking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -141,7 +141,7 @@ async def test_who_waits_sees_their_place_and_leaves_and_the_bot_goes_on(
     await expect(state).to_have_text("You are talking with Thandi Nkosi.")
     mine = customer.get_by_test_id("user-message").last.locator(".when")
     await say(customer, "thank you")
-    await expect(mine).to_contain_text("Delivered")
+    await expect(mine).to_contain_text(ARRIVED)
     await end.click()
     await expect(customer.get_by_test_id("leave")).to_contain_text("End the chat with Thandi Nkosi?")
     await customer.get_by_test_id("leave-no").click()
@@ -177,7 +177,7 @@ async def test_a_customer_sends_where_they_are(customer: Page, chromium: Browser
     await customer.get_by_test_id("send-place").click()
     await expect(customer.get_by_test_id("no-place")).to_be_hidden()
     mine = customer.get_by_test_id("user-message").last
-    await expect(mine.locator(".when")).to_contain_text("Delivered")
+    await expect(mine.locator(".when")).to_contain_text(ARRIVED)
     for _ in ("as it is sent", "after a reload"):
         await expect(mine.locator(".text")).to_have_text("I am here")
         await expect(mine.get_by_test_id("place")).to_have_text("Show on a map")

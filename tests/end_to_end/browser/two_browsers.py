@@ -1,8 +1,13 @@
 """What customers do on the example's page, and an agent who talks with them, in two browsers."""
 
+import re
+
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.end_to_end.browser.conftest import Desk, Server
+
+ARRIVED = re.compile("Delivered|Read")
+"""What stands beside a customer's message that the desk has; which of them, the agent's page decides."""
 
 
 async def say(page: Page, text: str) -> None:

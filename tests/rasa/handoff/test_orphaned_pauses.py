@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
@@ -41,7 +42,7 @@ async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: Sc
     """What the relay has forgotten can't be written down just now: the words are refused, and come again."""
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
-        await eventually(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.relay.store.write(repository.desk_epoch), what="all of the handshake")
         with locked(tmp_path / "relay.db"):
             await rasa.texts("said to a locked database")
         await rasa.texts("said again")
