@@ -347,10 +347,17 @@ def channel_of(name: str) -> str:
 
 
 async def _open(line: BusLine) -> None:
+    opening = asyncio.ensure_future(line.open())
+    opening.add_done_callback(_retrieve)  # one that fails as it is given up has nobody who waits for it
     try:
-        await asyncio.wait_for(line.open(), OPEN_SECONDS)
+        await asyncio.wait_for(opening, OPEN_SECONDS)
     except asyncio.TimeoutError:
         raise StoreError(f"no connection within {OPEN_SECONDS:g} s") from None
+
+
+def _retrieve(opening: "asyncio.Future[None]") -> None:
+    if not opening.cancelled():
+        opening.exception()
 
 
 def _unheard(carrier: Carrier, problem: Exception | None) -> str:

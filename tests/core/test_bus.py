@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import signal
@@ -19,6 +20,7 @@ import pytest
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.store import bus
 from rasa_handoff.store.bus import Bus, channel_of, check_bus, open_bus
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
@@ -533,6 +535,37 @@ async def test_a_wrong_password_is_one_line_without_it(redis_server: RedisServer
     assert "redis://:***@127.0.0.1" in line
     assert "invalid username-password pair" in line
     assert "geheim" not in line
+
+
+class RefusedLate(bus.BusLine):
+    """A connection that is refused just as it is given up."""
+
+    def __init__(self, begun: asyncio.Event) -> None:
+        self.begun = begun
+
+    async def open(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("refused") from None
+
+    async def read(self) -> None:
+        raise NotImplementedError
+
+    async def send(self, message: bytes) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_connection_that_is_refused_as_it_is_given_up_is_no_error(lines: list[str]) -> None:
+    begun = asyncio.Event()
+    async with Bus(bus.Carrier("nowhere", "", lambda _: RefusedLate(begun))):
+        await eventually(begun.is_set)
+    gc.collect()
+    assert not [line for line in lines if "never retrieved" in line]
 
 
 async def test_a_wrong_user_of_postgres_is_one_line_without_the_password(postgres: Database, lines: list[str]) -> None:
