@@ -38,7 +38,7 @@ class DepartmentHours(Value, frozen=True, kw_only=True):
         state = self.hours.state(now)
         open_or_closed = "open" if state.is_open else "closed"
         if state.until is None:
-            return f"{open_or_closed} now, for longer than a year"
+            return f"{open_or_closed} now, for {'two weeks' if state.is_open else 'a year'} at least"
         until = datetime.fromtimestamp(state.until, ZoneInfo(self.hours.zone))
         return f"{open_or_closed} now, until {until:%A %Y-%m-%d %H:%M} ({self.hours.zone})"
 

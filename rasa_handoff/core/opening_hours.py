@@ -20,7 +20,9 @@ from rasa_handoff.protocol.values import Value
 
 DAY: Final = 24 * 60
 LOOKED_AHEAD: Final = 400
-"""Days that are looked at for the next change; what is further away isn't said."""
+"""Days that are looked at for the next opening; what is further away isn't said."""
+LONGEST_OPEN: Final = 14 * DAY * 60.0
+"""Seconds for which a department is looked at that is open now: one that always is would cost as much as all days ahead."""
 MOST_PERIODS: Final = 10
 """Periods of one day."""
 MOST_DATES: Final = 1_000
@@ -63,10 +65,9 @@ class OpeningHours(Value, frozen=True):
 
     def state(self, at: float) -> OpenState:
         """Return whether it is open at this time, and until when."""
-        begin: float | None = None
         for begin, end in self._spans(at):
             if begin <= at < end:
-                return OpenState(True, end if end - at < (LOOKED_AHEAD - 2) * DAY * 60 else None)
+                return OpenState(True, end if end - at < LONGEST_OPEN else None)
             if begin > at:
                 return OpenState(False, begin)
         return OpenState(False, None)
@@ -82,7 +83,7 @@ class OpeningHours(Value, frozen=True):
         return own.title if own else ""
 
     def _spans(self, at: float) -> Iterator[tuple[float, float]]:
-        """Yield when it is open, as instants in order; what meets is one span."""
+        """Yield when it is open, as instants in order; what meets is one span, and the last one if it is very long."""
         zone = ZoneInfo(self.zone)
         today = datetime.fromtimestamp(at, zone).date()
         begin = end = None
@@ -92,6 +93,9 @@ class OpeningHours(Value, frozen=True):
                 first, last = _instant(day, period.begin, zone), _instant(day, period.end, zone)
                 if end is not None and begin is not None and first <= end:
                     end = max(end, last)
+                    if end - at >= LONGEST_OPEN:
+                        yield begin, end
+                        return
                     continue
                 if begin is not None and end is not None:
                     yield begin, end

@@ -77,6 +77,13 @@ def test_days_that_meet_at_midnight_are_one_span() -> None:
 def test_always_and_never() -> None:
     always = hours(week={name: ["00:00-24:00"] for name in WEEKDAYS})
     assert state(always, "2026-11-28 12:00") == (True, None)
+    a_week = hours(week={}, dates={f"2026-12-{day:02}": ["00:00-24:00"] for day in range(1, 8)})
+    assert state(a_week, "2026-12-03 12:00") == (True, "2026-12-08 00:00")
+    assert state(a_week, "2026-11-28 12:00") == (False, "2026-12-01 00:00")
+    a_month = hours(week={}, dates={f"2026-12-{day:02}": ["00:00-24:00"] for day in range(1, 31)})
+    assert state(a_month, "2026-11-28 12:00") == (False, "2026-12-01 00:00")
+    assert state(a_month, "2026-12-01 12:00") == (True, None)
+    assert state(a_month, "2026-12-29 12:00") == (True, "2026-12-31 00:00")
     assert state(hours(week={}), "2026-11-28 12:00") == (False, None)
     assert hours(week={}).opens(at("2026-11-28 12:00")) is None
     assert hours().opens(at("2026-11-27 09:00")) == at("2026-11-27 09:00")
